@@ -1,0 +1,255 @@
+"""The composition root: what is built, and the road of a request, top to bottom.
+
+The one idea: the two chains below are lists, outermost frame first. Replies come back through the same frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+import structlog
+
+from gateway import lifecycle
+from gateway.admin.handler import AdminHandler
+from gateway.admin.health import Health, RedisState
+from gateway.availability.gate import Gate
+from gateway.availability.layer import AvailabilityLayer
+from gateway.availability.probe import Probe
+from gateway.clock import SYSTEM, Clock
+from gateway.config import GatewaySettings
+from gateway.errors import StartError
+from gateway.events import Event
+from gateway.exchange import Handler, Layer, chain
+from gateway.lifecycle import Door, Parts, Signals
+from gateway.maintenance.layer import MaintenanceLayer
+from gateway.observability.journal import LIMITS, Journal
+from gateway.observability.lag import watch_lag
+from gateway.observability.layer import EgressObserver, IngressObserver
+from gateway.observability.metrics import Metrics
+from gateway.observability.recorder import Recorder
+from gateway.observability.throttle_gauges import watch_throttle
+from gateway.redis_client.client import RedisClient
+from gateway.redis_client.embedded import EmbeddedServer
+from gateway.redis_client.settings import EMBEDDED
+from gateway.rescue import RescueLayer
+from gateway.throttle.lanes import lane_selector
+from gateway.throttle.layer import ThrottleLayer
+from gateway.throttle.settings import PolicySettings
+from gateway.tokens.layer import TokensLayer
+from gateway.tokens.redis_ledger import RedisLedger
+from gateway.wire.backend import BackendUpstream
+from gateway.wire.forwarded import Forwarding
+from gateway.wire.routes import any_of, exactly, label
+from gateway.wire.server import Listener
+from gateway.wire.settings import LimitSettings
+from gateway.wire.vendor import VendorUpstream
+
+FAILED = 1
+DRAINED = 0
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+log = structlog.stdlib.get_logger("gateway")
+
+
+async def serve(
+    settings: GatewaySettings, *, on_ready: Callable[[], None] = lambda: None, clock: Clock = SYSTEM
+) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; returns the exit code: 0 drained, 1 it could not start or go on."""
+    signals = Signals()
+    signals.install()
+    try:
+        async with AsyncExitStack() as stack:
+            gateway = Gateway(settings, clock)
+            stack.push_async_callback(gateway.aclose)
+            await gateway.prepare()
+            await lifecycle.run(gateway.parts(), signals, on_ready, clock)
+    except StartError as error:
+        log.error("Cannot start", problem=str(error))
+        return FAILED
+    except Exception as error:  # the last frame of the process: whatever it is becomes a line and an exit code
+        log.error("Cannot go on", exc_info=error)
+        return FAILED
+    finally:
+        signals.remove()
+    return DRAINED
+
+
+class Gateway:
+    """One gateway, put together from its settings. `prepare` first, `aclose` last, whatever happened between."""
+
+    def __init__(self, settings: GatewaySettings, clock: Clock = SYSTEM) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._metrics = Metrics()
+        self._recorder = Recorder(self._metrics)
+        self._journal = Journal(clock)
+        self._background: list[Work] = [partial(watch_lag, self._metrics, clock)]
+        self._stack = AsyncExitStack()
+        self._gate: Gate | None = None
+        self._redis: RedisClient | None = None
+
+    async def prepare(self) -> None:
+        """Start the embedded Redis when it is wanted, and ask Redis once, so that the first request finds a verdict.
+
+        Raises:
+            StartError: when the embedded server cannot run.
+        """
+        file = self._settings.file
+        url = file.redis.url
+        if url == EMBEDDED:
+            if not file.tokens.enabled:
+                return  # nothing would use it
+            embedded = EmbeddedServer(file.redis.data_dir, self.emit)
+            self._stack.push_async_callback(embedded.stop)
+            url = await embedded.start()
+            self._background.append(embedded.run)
+        gate = self._gate = Gate(file.redis.probe.failures, file.redis.probe.successes)
+        client = self._redis = RedisClient.connect(file.redis, url, emit=self.emit, clock=self._clock)
+        probe = Probe(client.ping, gate, file.redis.probe, self.emit, self._clock)
+        client.available = lambda: gate.available
+        client.on_result = probe.command_result
+        self._stack.push_async_callback(client.aclose)
+        await probe.ask()
+        self._background.append(probe.run)
+
+    async def aclose(self) -> None:
+        """Close clients and pools, and end the embedded Redis."""
+        await self._stack.aclose()
+
+    def parts(self) -> Parts:
+        """Return everything that is started and stopped."""
+        file = self._settings.file
+        health = Health(self._redis_state)
+        throttles: list[ThrottleLayer] = []
+        egress = []
+        for policy in self._settings.policies:
+            if not policy.base_url:
+                continue  # off; the configuration's warnings have said so
+            throttle = ThrottleLayer(
+                policy, lane_of=lane_selector(policy, lambda route: any_of([route])), emit=self.emit, clock=self._clock
+            )
+            throttles.append(throttle)
+            self._background.append(throttle.throttle.run)
+            listener = Listener(
+                policy.upstream,
+                self._egress(policy, throttle),
+                forwarding=None,
+                limits=file.ingress.limits,
+                idle_timeout=None,
+                key=f"policies/{policy.upstream}: listen",
+            )
+            egress.append(Door(policy.upstream, listener, policy.listen))
+            _announce(policy)
+        return Parts(
+            ingress=Door("ingress", self._ingress_listener(), file.ingress.listen),
+            egress=egress,
+            admin=Door("admin", self._admin_listener(health), file.admin.listen),
+            background=self._background,
+            health=health,
+            on_draining=lambda: self._metrics.draining.set(1),
+            release_queues=partial(_release, throttles),
+            wait=file.shutdown.wait,
+            timeout=file.shutdown.timeout,
+        )
+
+    def emit(self, event: Event) -> None:
+        """Hand what a room reports to the metrics and to the log."""
+        self._recorder(event)
+        self._journal(event)
+
+    def _ingress(self, forwarding: Forwarding) -> Handler:
+        """clients → backend."""
+        file = self._settings.file
+        closed = file.tokens.routes.all() if file.maintenance.routes == "tokens" else file.maintenance.routes
+        named = [*file.tokens.routes.all(), *(file.maintenance.routes if file.maintenance.routes != "tokens" else ())]
+        maintenance = MaintenanceLayer(file.maintenance, any_of(closed), exactly(file.maintenance.except_), self.emit)
+        maintenance.announce()
+        backend = BackendUpstream(file.ingress, forwarding, self.emit, self._clock)
+        self._stack.push_async_callback(backend.aclose)
+        layers: list[Layer] = [
+            IngressObserver(self._metrics, label(named), [str(route) for route in named], self._clock),
+            RescueLayer("ingress", file.ingress.errors, self.emit),
+            maintenance,
+            *self._token_layers(),
+        ]
+        return chain(layers, backend.handle)
+
+    def _token_layers(self) -> list[Layer]:
+        """Redis availability, then tokens; neither exists while tokens are off."""
+        tokens = self._settings.file.tokens
+        if not tokens.enabled or self._redis is None or self._gate is None:
+            return []
+        gate, routes = self._gate, tokens.routes
+        logout = any_of([routes.logout])
+        strict = AvailabilityLayer(lambda: gate.available, any_of(routes.all()), passes=logout)
+        ledger = RedisLedger(self._redis, tokens.policy, self._settings.file.redis.key_prefix)
+        layer = TokensLayer(
+            tokens,
+            ledger,
+            login=any_of(routes.login),
+            refresh=any_of([routes.refresh]),
+            logout=logout,
+            emit=self.emit,
+            clock=self._clock,
+        )
+        return [strict, layer] if tokens.require_redis else [layer]
+
+    def _egress(self, policy: PolicySettings, throttle: ThrottleLayer) -> Handler:
+        """backend → vendor."""
+        vendor = VendorUpstream(policy.upstream, policy.base_url, self.emit, self._clock)
+        self._stack.push_async_callback(vendor.aclose)
+        watch_throttle(self._metrics, throttle.throttle.snapshot)
+        layers: list[Layer] = [
+            EgressObserver(self._metrics),
+            RescueLayer("egress", self._settings.file.ingress.errors, self.emit),
+            throttle,
+        ]
+        return chain(layers, vendor.handle)
+
+    def _ingress_listener(self) -> Listener:
+        ingress = self._settings.file.ingress
+        forwarding = Forwarding(ingress.trusted_proxies)
+        return Listener(
+            "ingress",
+            self._ingress(forwarding),
+            forwarding=forwarding,
+            limits=ingress.limits,
+            idle_timeout=ingress.idle_timeout,
+            key="ingress.listen",
+        )
+
+    def _admin_listener(self, health: Health) -> Listener:
+        handler = AdminHandler(health, self._metrics.render)
+        return Listener(
+            "admin", handler.handle, forwarding=None, limits=LimitSettings(), idle_timeout=30.0, key="admin.listen"
+        )
+
+    def _redis_state(self) -> RedisState:
+        if self._gate is None:
+            return "not used"
+        return "available" if self._gate.available else "unavailable"
+
+
+def _release(layers: Sequence[ThrottleLayer]) -> None:
+    for layer in layers:
+        layer.throttle.close()
+
+
+def _announce(policy: PolicySettings) -> None:
+    lanes = [{"lane": lane.name, "concurrency": lane.concurrency, "timeout": lane.timeout} for lane in policy.lanes]
+    log.info(
+        LIMITS,
+        upstream=policy.upstream,
+        scope=policy.scope,
+        rate_cap=policy.rate.cap,
+        rate_per=policy.rate.per,
+        guard=policy.rate.guard,
+        pace=policy.pace.model_dump() if policy.pace else None,
+        lanes=lanes,
+        max_depth=policy.queue.max_depth,
+        max_wait=policy.queue.max_wait,
+    )

@@ -1,0 +1,69 @@
+"""The verbs of the command line, one file each; this one only spells the commands out.
+
+Exit codes: 0 done (or drained), 1 it failed while starting or running, 2 the configuration is invalid.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway import __version__
+from gateway.cli import config as config_verbs
+from gateway.cli.demo import demo
+from gateway.cli.run import run
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The configuration. Default: $GATEWAY_CONFIG, then ./config.yaml."),
+]
+
+app = typer.Typer(
+    name="gateway", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
+app.add_typer(config_app, name="config")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gateway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """A sidecar gateway in front of a backend: maintenance, Redis availability, refresh tokens, throttling."""
+
+
+@app.command("run")
+def _run(config: ConfigOption = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    raise typer.Exit(run(config, os.environ))
+
+
+@app.command("demo")
+def _demo(
+    backend: Annotated[
+        str | None, typer.Option(metavar="URL", help="Your own service, in the place of the demo backend.")
+    ] = None,
+) -> None:
+    """Serve on 127.0.0.1 with an embedded Redis, a demo backend and simulated vendors."""
+    raise typer.Exit(demo(backend, os.environ))
+
+
+@config_app.command("check")
+def _check(config: ConfigOption = None) -> None:
+    """Validate the configuration and the policies: every error at once, then warnings."""
+    raise typer.Exit(config_verbs.check(config, os.environ, sys.stdout, sys.stderr))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,45 @@
+"""`gateway run`: load, then serve."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gateway.cli.config import report
+from gateway.config import ConfigInvalid, load, locate
+from gateway.observability import logs
+
+INVALID = 2
+
+
+def run(config: Path | None, environ: Mapping[str, str]) -> int:
+    """Serve until a signal; returns the exit code."""
+    try:
+        loaded = load(locate(config, environ), environ)
+    except ConfigInvalid as invalid:
+        report(invalid.problems, sys.stderr)
+        report(invalid.warnings, sys.stderr)
+        return INVALID
+    from gateway.app import serve  # only here: the other verbs start faster without it
+
+    logs.configure(loaded.settings.file.log)
+    log = structlog.stdlib.get_logger("gateway.config")
+    for problem in loaded.warnings:
+        tell = log.warning if problem.severity == "warning" else log.info
+        tell("Configuration", problem=str(problem))
+    return on_loop(serve(loaded.settings))
+
+
+def on_loop(work: Coroutine[Any, Any, int]) -> int:
+    """Run to the end on uvloop, where there is one."""
+    try:
+        import uvloop
+    except ImportError:  # not made for this platform
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

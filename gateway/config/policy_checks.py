@@ -1,0 +1,130 @@
+"""What must hold inside a policy, and between the policies and `config.yaml`.
+
+The one idea: as in `gateway.config.checks`, generators over sound settings; a conflict between two keys is told at the
+later one and names the earlier.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+from gateway.config.document import Document, KeyPath, dotted
+from gateway.config.problems import Problem
+from gateway.config.root import FileSettings
+from gateway.config.validation import Checked
+from gateway.throttle.settings import LaneSettings, PolicySettings
+
+Found = Iterator[Problem]
+
+
+def check_policy(policy: Checked[PolicySettings]) -> Found:
+    """Yield every error, warning and note about one policy."""
+    settings, document = policy.settings, policy.document
+    if settings is None:
+        return
+    if policy.sound("lanes"):
+        yield from _lanes(document, settings.lanes)
+    if policy.sound("queue", "rate") and settings.queue.max_wait < settings.rate.per:
+        text = "is shorter than rate.per: calls are turned away that the next window would have room for"
+        yield document.problem(("queue", "max_wait"), text, "warning")
+    if policy.sound("base_url"):
+        yield from _base_url(document, settings.base_url)
+
+
+def _lanes(document: Document, lanes: Sequence[LaneSettings]) -> Found:
+    first: dict[str, int] = {}
+    for index, lane in enumerate(lanes):
+        if first.setdefault(lane.name, index) != index:
+            text = f"is the name of lanes[{first[lane.name]}] too; each lane needs its own"
+            yield document.problem(("lanes", index, "name"), text)
+        last = index == len(lanes) - 1
+        if last and lane.match:
+            text = "the last lane takes whatever no other matched, so it has no match; add a lane without one"
+            yield document.problem(("lanes", index, "match"), text, of_key=True)
+        elif not last and not lane.match:
+            text = "needs a match: only the last lane takes everything, and the lanes after this one would get nothing"
+            yield document.problem(("lanes", index), text)
+        yield from _matches(document, index, lane)
+
+
+def _matches(document: Document, index: int, lane: LaneSettings) -> Found:
+    for number, match in enumerate(lane.match):
+        if (match.path is None) == (not match.header):
+            text = "needs either a path or a header with a value, and not both; write two entries for either-or"
+            yield document.problem(("lanes", index, "match", number), text)
+
+
+def _base_url(document: Document, base_url: str) -> Found:
+    if not base_url:
+        yield document.problem(("base_url",), "is empty: this policy is off, and nothing listens for it", "info")
+        return
+    parts = urlsplit(base_url)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        text = "calls leave this machine unencrypted; use https:// outside of tests"
+        yield document.problem(("base_url",), text, "warning")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_upstreams(policies: Sequence[Checked[PolicySettings]]) -> Found:
+    """Yield an error for every policy of an upstream that another policy has."""
+    first: dict[str, str] = {}
+    for policy in policies:
+        if policy.settings is None or not policy.sound("upstream"):
+            continue
+        name, document = policy.settings.upstream, policy.document
+        if name in first:
+            yield document.problem(("upstream",), f"{first[name]} is for the upstream {name} already")
+        first.setdefault(name, document.file)
+
+
+def check_listeners(config: Checked[FileSettings], policies: Sequence[Checked[PolicySettings]]) -> Found:
+    """Yield an error for every address that two listeners would share."""
+    taken: list[tuple[Document, KeyPath, str]] = []
+    for document, path, address in _listeners(config, policies):
+        for other, other_path, other_address in taken:
+            if not _collide(address, other_address):
+                continue
+            where = dotted(other_path) if other is document else f"{dotted(other_path)} of {other.file}"
+            yield document.problem(path, f"the address is taken by {where}; choose another port")
+            break
+        taken.append((document, path, address))
+
+
+def _listeners(
+    config: Checked[FileSettings], policies: Sequence[Checked[PolicySettings]]
+) -> Iterator[tuple[Document, KeyPath, str]]:
+    settings = config.settings
+    if settings is not None and config.sound("ingress"):
+        yield config.document, ("ingress", "listen"), settings.ingress.listen
+    if settings is not None and config.sound("admin"):
+        yield config.document, ("admin", "listen"), settings.admin.listen
+    for policy in policies:
+        if policy.settings is not None and policy.sound("listen"):
+            yield policy.document, ("listen",), policy.settings.listen
+
+
+def _collide(one: str, other: str) -> bool:
+    (host, port), (other_host, other_port) = _host_and_port(one), _host_and_port(other)
+    if port != other_port or port == 0:  # port 0: any free one
+        return False
+    if host == other_host:
+        return True
+    try:
+        addresses = ipaddress.ip_address(host), ipaddress.ip_address(other_host)
+    except ValueError:  # a name: what it stands for is not known here
+        return False
+    return addresses[0].version == addresses[1].version and any(a.is_unspecified for a in addresses)
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]").lower()
+    return ("127.0.0.1" if host == "localhost" else host), int(port)

@@ -1,0 +1,1 @@
+"""Maintenance: the operator's message instead of the service, on the routes that are told to."""

@@ -1,0 +1,125 @@
+"""Events to log lines, with the texts that operators' alerts look for.
+
+The one idea: what can happen a thousand times a second is told on the change and then at most once a minute with a
+count, so that an outage cannot fill a disk; everything about a session is an audit line and is never left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Final
+
+import structlog
+
+from gateway.availability.events import RedisAvailable, RedisUnavailable
+from gateway.clock import SYSTEM, Clock
+from gateway.events import Event
+from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
+from gateway.redis_client.events import EmbeddedExited
+from gateway.rescue import Crashed, Refused
+from gateway.tokens.events import Audit, ExcessFamiliesCleaned, ReuseDetected
+
+MAINTENANCE: Final = "Authentication service in maintenance mode"
+REDIS_REQUIRED: Final = "Redis required for token operations but not available"
+REDIS_AVAILABLE: Final = "Redis available"
+REDIS_UNAVAILABLE: Final = "Redis unavailable"
+CLEANED_UP: Final = "Cleaned up excess user tokens"
+REUSE: Final = "Refresh token reuse detected"
+LIMITS: Final = "Queue limits in force"
+
+DIGEST_SECONDS: Final = 60.0
+
+_WARNINGS: Final = frozenset({"upstream-unreachable", "upstream-timeout", "queue-full", "queue-timeout"})
+
+
+class Digest:
+    """Lets the first of many through, then one a period with the count of those held back since."""
+
+    __slots__ = ("_held", "_next", "_period")
+
+    def __init__(self, period: float = DIGEST_SECONDS) -> None:
+        self._period = period
+        self._next: float | None = None
+        self._held = 0
+
+    def note(self, now: float) -> int | None:
+        """Count one; returns how many the line to be written now stands for, or None to stay silent."""
+        self._held += 1
+        if self._next is not None and now < self._next:
+            return None
+        held, self._held = self._held, 0
+        self._next = now + self._period
+        return held
+
+    def reset(self) -> None:
+        """Forget: the next one is the first again."""
+        self._next, self._held = None, 0
+
+
+class Journal:
+    """Writes a log line for each event that deserves one."""
+
+    def __init__(self, clock: Clock = SYSTEM) -> None:
+        self._clock = clock
+        self._log = structlog.stdlib.get_logger("gateway")
+        self._audit = structlog.stdlib.get_logger("gateway.audit")
+        self._maintenance = Digest()
+        self._required = Digest()
+        self._refused: dict[str, Digest] = {}
+        self._handlers: dict[type[Event], Callable[[Any], None]] = {
+            MaintenanceChanged: self._maintenance_changed,
+            MaintenanceAnswered: lambda e: self._count(self._maintenance, MAINTENANCE, route=e.route),
+            RedisAvailable: self._redis_available,
+            RedisUnavailable: self._redis_unavailable,
+            EmbeddedExited: lambda e: self._log.error("Embedded Redis exited, starting it again", **asdict(e)),
+            ExcessFamiliesCleaned: lambda e: self._log.info(CLEANED_UP, user=e.user, count=len(e.families)),
+            ReuseDetected: lambda e: self._log.warning(REUSE, **asdict(e)),
+            Audit: lambda e: self._audit.info("Token audit", audit=True, **_audit_fields(e)),
+            Refused: self._gateway_error,
+            Crashed: lambda e: self._log.error("Internal error", exc_info=e.error),
+        }
+
+    def __call__(self, event: Event) -> None:
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def _count(self, digest: Digest, text: str, **fields: Any) -> None:
+        count = digest.note(self._clock.monotonic())
+        if count is not None:
+            self._log.warning(text, count=count, **fields)
+
+    def _maintenance_changed(self, event: MaintenanceChanged) -> None:
+        self._maintenance.reset()
+        if event.active:
+            self._count(self._maintenance, MAINTENANCE)
+        else:
+            self._log.info("Authentication service out of maintenance mode")
+
+    def _redis_available(self, event: RedisAvailable) -> None:
+        self._required.reset()
+        self._log.info(REDIS_AVAILABLE, away_seconds=round(event.away_seconds, 3))
+
+    def _redis_unavailable(self, event: RedisUnavailable) -> None:
+        self._required.reset()
+        self._log.error(REDIS_UNAVAILABLE, reason=event.reason)
+
+    def _gateway_error(self, event: Refused) -> None:
+        if event.code == "redis-required":
+            self._count(self._required, REDIS_REQUIRED, route=event.route, detail=event.private)
+            return
+        if event.code == "maintenance":
+            return  # told by MaintenanceAnswered
+        if event.code not in _WARNINGS:
+            self._log.debug("Request refused", code=event.code, route=event.route, detail=event.private)
+            return
+        digest = self._refused.setdefault(f"{event.direction} {event.code}", Digest())
+        self._count(digest, "Request failed", code=event.code, direction=event.direction, detail=event.private)
+
+
+def _audit_fields(event: Audit) -> dict[str, Any]:
+    fields = asdict(event)
+    # `token` here is a prefix of a keyed hash: it must survive redaction, so it travels under a name of its own.
+    fields["token_hash"] = fields.pop("token")
+    return fields

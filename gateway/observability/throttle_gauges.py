@@ -1,0 +1,33 @@
+"""What a throttle looks like at the moment of a scrape.
+
+The one idea: gauges of a state that changes with every call are read when they are asked for, not written each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+from gateway.observability.metrics import Metrics
+from gateway.throttle.events import Outcome
+from gateway.throttle.throttler import Snapshot
+
+
+def watch_throttle(metrics: Metrics, snapshot: Callable[[], Snapshot]) -> None:
+    """Bind the gauges of one upstream to its snapshot, and make the children of its counters."""
+    first = snapshot()
+    upstream = first.upstream
+    metrics.throttle_rate_limit.labels(upstream).set_function(lambda: snapshot().cap)
+    metrics.throttle_window_used_ratio.labels(upstream).set_function(lambda: snapshot().used_ratio)
+    for lane in range(len(first.lanes)):
+        _watch_lane(metrics, snapshot, upstream, lane)
+
+
+def _watch_lane(metrics: Metrics, snapshot: Callable[[], Snapshot], upstream: str, lane: int) -> None:
+    labels = (upstream, snapshot().lanes[lane].name)
+    metrics.throttle_queue_depth.labels(*labels).set_function(lambda: snapshot().lanes[lane].depth)
+    metrics.throttle_in_flight.labels(*labels).set_function(lambda: snapshot().lanes[lane].in_flight)
+    metrics.throttle_concurrency_limit.labels(*labels).set_function(lambda: snapshot().lanes[lane].concurrency)
+    metrics.throttle_queue_wait_seconds.labels(*labels)
+    for outcome in get_args(Outcome):
+        metrics.throttle_calls_total.labels(*labels, outcome)

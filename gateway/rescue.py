@@ -1,0 +1,142 @@
+"""The one place where an error becomes an answer.
+
+The one idea: inner layers raise, this frame answers: `application/problem+json` (RFC 9457), the shape of NestJS, or a
+small page for a person, and nothing internal in any of them.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from gateway.errors import Code, GatewayError
+from gateway.events import Emit, Event
+from gateway.exchange import Buffered, Exchange, Handler, Headers, Reply, header_values
+
+Shape = Literal["problem", "nest"]
+
+PUBLIC: Final[dict[Code, str]] = {
+    "maintenance": "The service is under maintenance.",
+    "redis-required": "The authentication service is temporarily unavailable. Please try again shortly.",
+    "upstream-unreachable": "The service behind the gateway could not be reached.",
+    "upstream-timeout": "The service behind the gateway did not answer in time.",
+    "queue-full": "Too many calls are waiting. Please try again later.",
+    "queue-timeout": "The call waited too long for its turn. Please try again later.",
+    "invalid-request": "The request is malformed.",
+    "invalid-token": "The refresh token is not valid.",
+    "payload-too-large": "The request is too large.",
+    "request-timeout": "The request did not arrive in time.",
+    "header-too-large": "The request's header section is too large.",
+    "bad-request": "The request is malformed.",
+    "not-implemented": "The request uses a feature that is not supported.",
+    "shutting-down": "The service is restarting. Please try again.",
+    "internal-error": "Something went wrong.",
+}
+"""What the client is told when the error itself says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Event):
+    """A request ended with one of the gateway's own errors."""
+
+    direction: str
+    route: str
+    code: str
+    private: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed(Event):
+    """A request ended with an exception that nobody expected."""
+
+    error: BaseException
+
+
+class RescueLayer:
+    """Turns whatever an inner layer raises into a reply."""
+
+    def __init__(self, direction: str, shape: Shape, emit: Emit) -> None:
+        self._direction = direction
+        self._shape = shape
+        self._emit = emit
+
+    async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
+        """Forward; answer in the inner layers' place when they raise."""
+        try:
+            return await forward(exchange)
+        except GatewayError as error:
+            self._emit(Refused(self._direction, exchange.route, error.code, error.private))
+            return render(error, exchange, self._shape)
+        except Exception as error:  # the border: anything unforeseen is a 500 and a log line with its traceback
+            self._emit(Crashed(error))
+            return render(GatewayError("internal-error"), exchange, self._shape)
+
+
+def render(error: GatewayError, exchange: Exchange, shape: Shape) -> Reply:
+    """Return the answer for an error in the shape that is configured, or a page when the client prefers one."""
+    detail = error.detail or PUBLIC[error.code]
+    if prefers_html(b",".join(header_values(exchange.headers, b"accept"))):
+        content_type, content = b"text/html; charset=utf-8", _page(error, detail)
+    elif shape == "nest":
+        content_type = b"application/json; charset=utf-8"
+        content = _json({"statusCode": error.status, "message": detail, "error": error.title})
+    else:
+        content_type = b"application/problem+json"
+        problem = {"type": f"urn:gateway:error:{error.code}", "title": error.title}
+        content = _json({**problem, "status": error.status, "detail": detail})
+    headers: Headers = [
+        (b"Content-Type", content_type),
+        (b"Content-Length", str(len(content)).encode()),
+        (b"Cache-Control", b"no-store"),
+        (b"Vary", b"Accept"),
+    ]
+    if error.retry_after is not None:
+        headers.append((b"Retry-After", str(max(1, math.ceil(error.retry_after))).encode()))
+    named = {name.lower() for name, _ in error.headers}
+    headers = [pair for pair in headers if pair[0].lower() not in named] + error.headers
+    return Reply(error.status, headers, Buffered(content), error=error.code)
+
+
+def prefers_html(accept: bytes) -> bool:
+    """Tell whether `text/html` is named in an Accept field and ranked above JSON (RFC 9110 section 12.5.1)."""
+    if b"text/html" not in accept.lower():
+        return False
+    ranks: dict[str, float] = {}
+    for part in accept.decode("latin-1").lower().split(","):
+        kind, *parameters = (p.strip() for p in part.split(";"))
+        ranks[kind] = max(ranks.get(kind, 0.0), _quality(parameters))
+    page = ranks.get("text/html", 0.0)
+    machine = max(ranks.get("application/json", 0.0), ranks.get("application/problem+json", 0.0))
+    return page > 0.0 and page > machine
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return min(1.0, max(0.0, float(value)))
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _json(value: dict[str, object]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem;color:#222}}
+h1{{font-size:1.4rem}}@media(prefers-color-scheme:dark){{body{{background:#111;color:#ddd}}}}</style></head>
+<body><h1>{title}</h1><p>{detail}</p></body>
+</html>
+"""
+
+
+def _page(error: GatewayError, detail: str) -> bytes:
+    return _PAGE.format(title=html.escape(error.title), detail=html.escape(detail)).encode()

@@ -1,0 +1,117 @@
+"""The layer that holds an upstream's limits: a call waits here before it is forwarded, and again before it is written.
+
+The one idea: the permit is obtained before `forward`, the window's slot inside it, when the upstream awaits
+`exchange.before_send` with its connection ready; from that moment the lane's timeout runs. The permit travels on in the
+reply's body (`gateway.throttle.body`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.clock import SYSTEM, Clock
+from gateway.errors import GatewayError
+from gateway.events import Emit, ignore
+from gateway.exchange import Exchange, Handler, Reply
+from gateway.throttle.body import CallBody, timed_out
+from gateway.throttle.call import Call
+from gateway.throttle.events import Outcome
+from gateway.throttle.settings import PolicySettings
+from gateway.throttle.throttler import Throttle
+
+
+class ThrottleLayer:
+    """The limits of `policy`, as a layer; `lane_of` names the lane of an exchange.
+
+    The lifecycle runs `throttle.run()`, and calls `throttle.close()` when the time to drain is over.
+
+    A call's outcome is `ok` when an answer below 500 was carried to its last byte; `error` for 5xx, an upstream that
+    failed, or an answer that broke off; `timeout` when the lane's or the upstream's limit passed; `queue_full` and
+    `queue_timeout` when the upstream saw nothing; `cancelled` when the client went away or the gateway shut down.
+    """
+
+    def __init__(
+        self,
+        policy: PolicySettings,
+        *,
+        lane_of: Callable[[Exchange], str],
+        emit: Emit = ignore,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self.throttle = Throttle(policy, emit=emit, clock=clock)
+        self._lane_of = lane_of
+        self._timeouts = {lane.name: lane.timeout for lane in policy.lanes}
+        self._now = clock.monotonic
+
+    async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
+        """Forward the exchange when its turn has come.
+
+        Raises:
+            GatewayError: `queue-full` or `queue-timeout` with the estimated wait, `upstream-timeout`, `shutting-down`.
+        """
+        lane = self._lane_of(exchange)
+        arrived = self._now()
+        try:
+            call = await self.throttle.enter(lane)
+        finally:
+            exchange.upstream_seconds += self._now() - arrived
+        passage = _Passage(self.throttle, call, exchange, self._timeouts[lane], self._now)
+        exchange.before_send = passage.before_send
+        try:
+            async with passage.limit:
+                reply = await forward(exchange)
+        except BaseException as error:
+            self.throttle.leave(call, _outcome(error, passage.limit.expired()))
+            if passage.refusal is not None:
+                raise passage.refusal from None
+            if passage.limit.expired():
+                raise timed_out() from None
+            raise
+        reply.body = CallBody(
+            reply.body,
+            self.throttle,
+            call,
+            deadline=passage.limit.when(),
+            complete="error" if reply.status >= 500 else "ok",
+            empty=exchange.method == "HEAD" or reply.status in (101, 204, 304) or reply.body.length == 0,
+        )
+        return reply
+
+
+class _Passage:
+    """One call between its permit and its answer's header section."""
+
+    __slots__ = ("_call", "_exchange", "_now", "_throttle", "_timeout", "limit", "refusal")
+
+    def __init__(
+        self, throttle: Throttle, call: Call, exchange: Exchange, timeout: float, now: Callable[[], float]
+    ) -> None:
+        self._throttle = throttle
+        self._call = call
+        self._exchange = exchange
+        self._timeout = timeout
+        self._now = now
+        self.limit = asyncio.timeout(None)
+        """The lane's timeout; without a moment until the call is dispatched, so connecting does not count."""
+        self.refusal: GatewayError | None = None
+        """Why no slot was given, told to the client whatever the upstream makes of it."""
+
+    async def before_send(self) -> None:
+        """Wait for a slot; the lane's timeout runs from then, and from the last one when a request is written again."""
+        self.limit.reschedule(None)
+        asked = self._now()
+        try:
+            await self._throttle.dispatch(self._call)
+        except GatewayError as error:
+            self.refusal = error
+            raise
+        finally:
+            self._exchange.upstream_seconds += self._now() - asked
+        self.limit.reschedule(asyncio.get_running_loop().time() + self._timeout)
+
+
+def _outcome(error: BaseException, expired: bool) -> Outcome:
+    if expired or (isinstance(error, GatewayError) and error.code == "upstream-timeout"):
+        return "timeout"
+    return "error" if isinstance(error, Exception) else "cancelled"

@@ -1,0 +1,246 @@
+"""The throttle on the event loop: callers wait here, and the schedule decides whom to wake.
+
+The one idea: every event (a call arrives, is ready, leaves; a timer rings; the leaky bucket drips) changes the schedule
+and then pumps it: whoever is owed something has a future set. One timer stands for the next moment at which time alone
+changes anything, so 100,000 waiting calls cost one timer. A caller that is cancelled gives back all it holds, also what
+it was granted a moment ago and has not yet woken up to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from aiolimiter import AsyncLimiter
+
+from gateway.clock import SYSTEM, Clock
+from gateway.errors import GatewayError
+from gateway.events import Emit, ignore
+from gateway.throttle.call import Call, State
+from gateway.throttle.events import CallDispatched, CallFinished, Outcome
+from gateway.throttle.schedule import Pace, Rejected, Schedule
+from gateway.throttle.settings import PaceSettings, PolicySettings
+from gateway.throttle.window import Window
+
+_TICK: Final = 0.001
+"""The shortest timer: loops that count milliseconds would ring a shorter one too early, again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSnapshot:
+    """A lane at a moment."""
+
+    name: str
+    depth: int
+    """Calls in line, without a permit."""
+    in_flight: int
+    """Calls with a permit."""
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An upstream's throttle at a moment."""
+
+    upstream: str
+    lanes: tuple[LaneSnapshot, ...]
+    cap: int
+    used_ratio: float
+    """Share of the window's slots that count."""
+
+
+class Throttle:
+    """The limits of one upstream, in this process.
+
+    `run` must be running for a policy with `pace`, and for `own`.
+    """
+
+    def __init__(self, policy: PolicySettings, *, emit: Emit = ignore, clock: Clock = SYSTEM) -> None:
+        self.upstream = policy.upstream
+        self._schedule = Schedule(
+            {lane.name: lane.concurrency for lane in policy.lanes},
+            Window(policy.rate.cap, policy.rate.per, policy.rate.guard),
+            max_depth=policy.queue.max_depth,
+            max_wait=policy.queue.max_wait,
+            pace=Pace(policy.pace.cap, policy.pace.per) if policy.pace else None,
+        )
+        self._limiter = _limiter(policy.pace) if policy.pace else None
+        self._emit = emit
+        self._now = clock.monotonic
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
+        self._thirsty = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._closed = False
+
+    async def enter(self, lane: str) -> Call:
+        """Wait for a permit of `lane`; whoever gets a call has to `leave`.
+
+        Raises:
+            GatewayError: `queue-full` or `queue-timeout` with the estimated wait, or `shutting-down`.
+        """
+        now = self._now()
+        if self._closed:
+            raise self._refuse(lane, "cancelled")
+        call = self._schedule.arrive(now, lane)
+        if isinstance(call, Rejected):
+            raise self._refuse(lane, "queue_full" if call.reason == "queue-full" else "queue_timeout", call.retry_after)
+        if call.state is State.WAITING:
+            await self._wait(now, call, news=len(call.lane.waiting) == 1)
+        return call
+
+    async def dispatch(self, call: Call) -> None:
+        """Wait for a slot of the window; on return the first byte is to be written, within the policy's guard.
+
+        May be called again for the same call, when its request is written once more: that takes another slot.
+
+        Raises:
+            GatewayError: `queue-timeout` with the estimated wait, or `shutting-down`; the call has left by then.
+        """
+        now = self._now()
+        if self._closed:
+            self.leave(call, "cancelled")
+            raise _error("cancelled")
+        while not self._schedule.ask(now, call):
+            await self._wait(now, call)
+            now = self._now()
+            if self._schedule.confirm(now, call):
+                break
+        if self._schedule.depth:
+            self._pump(now)
+        self._emit(CallDispatched(self.upstream, call.lane.name, call.waited))
+
+    def leave(self, call: Call, outcome: Outcome) -> None:
+        """Give back all that `call` holds, and report its outcome; only the first time counts."""
+        now = self._now()
+        if self._schedule.leave(now, call):
+            self._emit(CallFinished(self.upstream, call.lane.name, outcome))
+            if self._schedule.anybody:
+                self._pump(now)
+
+    def snapshot(self) -> Snapshot:
+        """Return the numbers of this moment."""
+        schedule = self._schedule
+        return Snapshot(
+            upstream=self.upstream,
+            lanes=tuple(
+                LaneSnapshot(lane.name, len(lane.waiting), lane.in_flight, lane.concurrency)
+                for lane in schedule.lanes.values()
+            ),
+            cap=schedule.window.cap,
+            used_ratio=schedule.window.used(self._now()) / schedule.window.cap,
+        )
+
+    def close(self) -> None:
+        """Refuse all that wait, and all that come, with `shutting-down`; what was dispatched goes on."""
+        self._closed = True
+        for call in self._schedule.evict(self._now()):
+            self._turn_away(call, "cancelled")
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def run(self) -> None:
+        """Draw drops from the leaky bucket for the calls that are ready, and look after what `own` is given.
+
+        Runs until it is cancelled. Being the bucket's only customer, it cannot be overtaken, and which call goes is
+        decided when a drop is there.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                while True:
+                    await self._thirsty.wait()
+                    self._thirsty.clear()
+                    if self._limiter is not None and self._schedule.thirsty:
+                        await self._limiter.acquire()
+                        self._schedule.drop()
+                        self._pump(self._now())
+            finally:
+                self._tasks = None
+
+    def own(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Have `close` done by the task that runs the throttle, for a caller that cannot wait for it."""
+        if self._tasks is not None:
+            self._tasks.create_task(_quietly(close))
+
+    async def _wait(self, now: float, call: Call, *, news: bool = True) -> None:
+        """Wait until the schedule owes `call` something; raise what it is refused with.
+
+        No `news` is a call at the end of a line: neither is anything owed for it, nor does anything happen earlier.
+        """
+        call.waiter = waiter = asyncio.get_running_loop().create_future()
+        if news:
+            self._pump(now)
+        try:
+            refusal: GatewayError | None = await waiter
+        except asyncio.CancelledError:
+            self.leave(call, "cancelled")
+            raise
+        finally:
+            call.waited += self._now() - now
+        if refusal is not None:
+            raise refusal
+
+    def _pump(self, now: float) -> None:
+        """Perform what the schedule owes at `now`, and set the timer for when it owes something next."""
+        schedule = self._schedule
+        for call in schedule.dispatch(now):
+            _wake(call, None)
+        for call in schedule.expire(now):
+            self._turn_away(call, "queue_timeout", schedule.estimate(now, call.lane))
+        for call in schedule.admit(now):
+            _wake(call, None)
+        if schedule.thirsty:
+            self._thirsty.set()
+        when = schedule.next_event(now)
+        if when is None or (self._timer is not None and self._rings_at <= when):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._rings_at = when
+        self._timer = loop.call_at(loop.time() + max(when - now, _TICK), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._pump(self._now())
+
+    def _refuse(self, lane: str, outcome: Outcome, wait: float | None = None) -> GatewayError:
+        """Report a call that was not let in, and return its error."""
+        self._emit(CallFinished(self.upstream, lane, outcome))
+        return _error(outcome, wait)
+
+    def _turn_away(self, call: Call, outcome: Outcome, wait: float | None = None) -> None:
+        """Refuse a call that the schedule took out."""
+        _wake(call, self._refuse(call.lane.name, outcome, wait))
+
+
+def _wake(call: Call, refusal: GatewayError | None) -> None:
+    if not call.waiter.done():  # a cancelled one wakes up by itself, and then gives back what it was just given
+        call.waiter.set_result(refusal)
+
+
+def _error(outcome: Outcome, wait: float | None = None) -> GatewayError:
+    retry_after = None if wait is None else float(max(1, ceil(wait)))
+    if outcome == "queue_full":
+        return GatewayError(
+            "queue-full", detail="Too many calls are waiting for this service.", retry_after=retry_after
+        )
+    if outcome == "queue_timeout":
+        return GatewayError("queue-timeout", detail="The wait for this service is too long.", retry_after=retry_after)
+    return GatewayError("shutting-down", detail="The gateway is shutting down.")
+
+
+def _limiter(pace: PaceSettings) -> AsyncLimiter:
+    """Return the bucket of `pace`; one that holds less than a call at the same rate, but with room for one."""
+    return AsyncLimiter(pace.cap, pace.per) if pace.cap >= 1 else AsyncLimiter(1, pace.per / pace.cap)
+
+
+async def _quietly(close: Callable[[], Awaitable[None]]) -> None:
+    with suppress(Exception):  # nobody waits for the outcome, and it must not end the others
+        await close()

@@ -1,0 +1,118 @@
+"""What login, refresh and logout share: reading what is presented, making pairs, refusing, and the audit trail.
+
+The one idea: a client hears one public text whatever was wrong with its token; which it was stands in the trail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.clock import SYSTEM, Clock
+from gateway.errors import GatewayError
+from gateway.events import Emit, ignore
+from gateway.exchange import Exchange, Headers
+from gateway.tokens.carrier import Pair, carrier_of, malformed, refuse_query
+from gateway.tokens.claims import InvalidToken, Login, MalformedToken, Mint, RefreshToken
+from gateway.tokens.client import Client, client_of
+from gateway.tokens.events import Audit, ExcessFamiliesCleaned, TokenOperation
+from gateway.tokens.ledger import Ledger
+from gateway.tokens.rotation import Family, Presented
+from gateway.tokens.settings import TokenSettings
+
+RETRY_AFTER = 2.0
+"""Seconds a client is asked to wait when Redis is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A verified refresh token with its text and whoever presents it."""
+
+    text: str = field(repr=False)
+    token: RefreshToken
+    client: Client
+
+    @property
+    def presented(self) -> Presented:
+        """What a ledger needs to know of it."""
+        token = self.token
+        return Presented(
+            family=token.family,
+            generation=token.generation,
+            auth_time=token.auth_time,
+            issued_at=token.issued_at,
+            expires=token.expires,
+            degraded=token.degraded,
+            device=self.client.device,
+        )
+
+
+class Desk:
+    """The collaborators of the three operations."""
+
+    def __init__(self, settings: TokenSettings, ledger: Ledger, emit: Emit = ignore, clock: Clock = SYSTEM) -> None:
+        self.settings = settings
+        self.policy = settings.policy
+        self.ledger = ledger
+        self.mint = Mint(settings)
+        self.carrier = carrier_of(settings)
+        self.emit = emit
+        self.clock = clock
+
+    async def claim(self, exchange: Exchange) -> Claim:
+        """Return the refresh token that a request presents. Of several the newest counts, of equals the first.
+
+        Raises:
+            GatewayError: `invalid-request` when there is none or it is no JWT, `invalid-token` when it is not ours.
+        """
+        refuse_query(exchange)
+        texts = await self.carrier.presented(exchange)
+        claims: list[Claim] = []
+        error: GatewayError | None = None
+        for text in texts:
+            try:
+                claims.append(Claim(text, self.mint.read(text), client_of(exchange)))
+            except MalformedToken:
+                error = error or malformed()
+            except InvalidToken:
+                error = error or self.refusal("not minted here as a refresh token")
+        if claims:
+            return max(claims, key=lambda claim: (claim.token.issued_at, claim.token.generation))
+        raise error or malformed()
+
+    def pair(self, login: Login, family: str, record: Family, now: int, *, degraded: bool = False) -> Pair:
+        """Return the pair of a family's record, with an access token that is fresh at `now` (seconds)."""
+        refresh = self.mint.refresh(login, family, record, degraded=degraded)
+        return self.pair_around(refresh, login, record.auth_time, record.expires, now, degraded=degraded)
+
+    def pair_around(
+        self, refresh: str, login: Login, auth_time: int, expires: int, now: int, *, degraded: bool = False
+    ) -> Pair:
+        """Return a pair with a given refresh token, that ends at `expires`, and a fresh access token."""
+        ends = min(now + max(1, int(self.settings.access_ttl)), auth_time + self.policy.session_ttl)
+        access = self.mint.access(login, now, ends, degraded=degraded)
+        return Pair(access, refresh, ends - now, expires - now)
+
+    def refusal(self, private: str) -> GatewayError:
+        """Return the one answer for every token that is not good (RFC 9110 section 15.5.2)."""
+        headers: Headers = [(b"WWW-Authenticate", b"Bearer"), *self.carrier.clear_headers()]
+        return GatewayError("invalid-token", private=private, headers=headers)
+
+    def redis_required(self, private: str, headers: Headers) -> GatewayError:
+        """Return the answer for an operation that Redis is needed for."""
+        return GatewayError("redis-required", private=private, retry_after=RETRY_AFTER, headers=headers)
+
+    def note(self, operation: str, result: str, claim: Claim | None = None, outcome: str = "") -> None:
+        """Report how an operation on a presented token ended: the result to the metrics, the outcome to the trail."""
+        self.emit(TokenOperation(operation, result))
+        if claim is not None:
+            token, client = claim.token, claim.client
+            hashed = self.mint.fingerprint(claim.text)
+            user, family = token.login.user, token.family
+            self.emit(Audit(operation, outcome or result, user, family, hashed, client.device, client.network))
+
+    def note_evicted(self, user: str, evicted: tuple[str, ...]) -> None:
+        """Report the families that made room for a new one."""
+        if evicted:
+            self.emit(ExcessFamiliesCleaned(user, evicted))
+        for family in evicted:
+            self.emit(Audit("evict", "evicted", user, family))

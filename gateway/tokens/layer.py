@@ -1,0 +1,65 @@
+"""The token layer: logins pass through it, refreshes and logouts end in it, all else it does not see.
+
+The one idea: which request is which is told by matchers from outside, since spelling routes is the edge's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.clock import SYSTEM, Clock
+from gateway.events import Emit, ignore
+from gateway.exchange import Exchange, Handler, Reply
+from gateway.tokens.desk import Desk
+from gateway.tokens.ledger import Ledger
+from gateway.tokens.login import LoginDesk
+from gateway.tokens.logout import LogoutDesk
+from gateway.tokens.refresh import RefreshDesk
+from gateway.tokens.settings import TokenSettings
+
+Matches = Callable[[Exchange], bool]
+
+
+class TokensLayer:
+    """Login, refresh and logout for `mode: issue`.
+
+    Args:
+        settings: the `tokens:` section; it has at least one key.
+        ledger: who keeps the families.
+        login: tells the login requests.
+        refresh: tells the refresh requests; they are never forwarded.
+        logout: tells the logout requests; they are never forwarded.
+        emit: who is told of operations, evictions, reuse and the audit trail.
+        clock: this pod's, used only while the ledger's cannot be asked.
+    """
+
+    def __init__(
+        self,
+        settings: TokenSettings,
+        ledger: Ledger,
+        *,
+        login: Matches,
+        refresh: Matches,
+        logout: Matches,
+        emit: Emit = ignore,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        desk = Desk(settings, ledger, emit, clock)
+        self._is_login, self._is_refresh, self._is_logout = login, refresh, logout
+        self._login = LoginDesk(desk)
+        self._refresh = RefreshDesk(desk)
+        self._logout = LogoutDesk(desk)
+
+    async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
+        """Answer or forward.
+
+        Raises:
+            GatewayError: `invalid-request`, `invalid-token`, `redis-required`, `internal-error`.
+        """
+        if self._is_refresh(exchange):
+            return await self._refresh.handle(exchange)
+        if self._is_logout(exchange):
+            return await self._logout.handle(exchange)
+        if self._is_login(exchange):
+            return await self._login.handle(exchange, forward)
+        return await forward(exchange)

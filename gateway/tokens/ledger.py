@@ -1,0 +1,55 @@
+"""What the layer asks of whoever keeps the families.
+
+The one idea: every operation is one atomic decision on one user, judged by the store's clock, and its answer says
+when it was taken, so that the tokens minted from it carry the store's times and not the pod's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.tokens.rotation import Presented, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A family that a login started."""
+
+    rotated_ms: int
+    auth_time: int
+    expires: int
+    count: int
+    """Live families of the user, this one included."""
+    evicted: tuple[str, ...] = ()
+    """Families that were ended for it, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a presented token met, and when (the store's clock, ms)."""
+
+    result: Result
+    now: int
+
+
+class Ledger(Protocol):
+    """Families by user. A user is the `sub` of its tokens; a family's name is made by the caller.
+
+    Every operation may be repeated with the same arguments when its answer was lost.
+
+    Raises:
+        StoreUnavailable: by every operation, when the store did not answer; what it did is then not known.
+    """
+
+    async def issue(self, user: str, family: str, key_id: str, device: str) -> Opened:
+        """Start a family at a login, signed with `key_id`, and end the excess."""
+        ...
+
+    async def refresh(self, user: str, presented: Presented, key_id: str) -> Verdict:
+        """Decide what a presented token meets; a successor is signed with `key_id`."""
+        ...
+
+    async def end(self, user: str, presented: Presented, reason: str) -> bool:
+        """End the family of a token, of whatever generation; False when it had ended before."""
+        ...

@@ -1,0 +1,92 @@
+"""A login: the backend judges it, and what it says of the user starts a family.
+
+The one idea: a family lives exactly as long as somebody may hold its token. From the moment it may have been written
+until the answer has been handed over whole, every way out ends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final
+
+from gateway.errors import StoreUnavailable
+from gateway.exchange import Exchange, Handler, Reply, without
+from gateway.tokens.answer import Answer, look_into
+from gateway.tokens.carrier import Pair
+from gateway.tokens.claims import Login, new_family
+from gateway.tokens.client import Client, client_of
+from gateway.tokens.desk import Desk
+from gateway.tokens.events import Audit, FamiliesAtLogin, TokenOperation
+from gateway.tokens.identity import login_of
+from gateway.tokens.rotation import Family, Presented
+
+_ACCEPT_ENCODING: Final = frozenset((b"accept-encoding",))
+
+
+class LoginDesk:
+    """Forwards logins and adds the pair to those that succeed."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
+        """Forward a login, asking for an answer that can be read."""
+        exchange.headers = [*without(exchange.headers, _ACCEPT_ENCODING), (b"Accept-Encoding", b"identity")]
+        reply = await forward(exchange)
+        try:
+            answer = await look_into(reply)
+            login = login_of(answer.document.value, self._desk.settings.identity) if answer is not None else None
+            if answer is None or login is None:
+                return reply
+            return await self._with_family(answer, login, client_of(exchange))
+        except BaseException:
+            await reply.body.aclose()
+            raise
+
+    async def _with_family(self, answer: Answer, login: Login, client: Client) -> Reply:
+        family = new_family()
+
+        async def undelivered() -> None:
+            await self._take_back(login.user, family, client)
+
+        try:
+            pair = await self._start(login, family, client)
+            return answer.with_pair(pair, self._desk.carrier, undelivered)
+        except BaseException:
+            await undelivered()
+            raise
+
+    async def _start(self, login: Login, family: str, client: Client) -> Pair:
+        desk, user = self._desk, login.user
+        try:
+            opened = await desk.ledger.issue(user, family, desk.mint.key_id, client.device)
+        except StoreUnavailable as away:
+            if desk.settings.require_redis:
+                self._note("redis_required", user, family, client)
+                raise desk.redis_required(f"login: {away.kind}", []) from None
+            self._note("degraded", user, family, client)
+            record = self._of_our_own(client)
+            return desk.pair(login, family, record, record.auth_time, degraded=True)
+        self._note("ok", user, family, client)
+        desk.emit(FamiliesAtLogin(opened.count))
+        desk.note_evicted(user, opened.evicted)
+        record = Family(1, desk.mint.key_id, opened.rotated_ms, opened.auth_time, opened.expires)
+        return desk.pair(login, family, record, opened.auth_time)
+
+    def _of_our_own(self, client: Client) -> Family:
+        """Return a record by this pod's clock, for a family that no ledger knows yet."""
+        now = int(self._desk.clock.wall() * 1000)
+        expires = self._desk.policy.expiry(now, now // 1000)
+        return Family(1, self._desk.mint.key_id, now, now // 1000, expires, device=client.device)
+
+    async def _take_back(self, user: str, family: str, client: Client) -> None:
+        """End a family whose token nobody was given, as far as the store can be reached."""
+        own = self._of_our_own(client)
+        presented = Presented(family, 1, own.auth_time, own.auth_time, own.expires)
+        with contextlib.suppress(StoreUnavailable):
+            await self._desk.ledger.end(user, presented, "undelivered")
+        self._note("undelivered", user, family, client)
+
+    def _note(self, result: str, user: str, family: str, client: Client) -> None:
+        self._desk.emit(TokenOperation("issue", result))
+        self._desk.emit(Audit("issue", result, user, family, "", client.device, client.network))

@@ -1,0 +1,42 @@
+"""A logout: ends the family of the presented token and makes the client forget.
+
+The one idea: whoever logs out is logged out. A token that is no good is no reason to keep a cookie or to complain; only
+a store that cannot be told is.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.exchange import Exchange, Reply
+from gateway.tokens.carrier import NO_STORE, refuse_query
+from gateway.tokens.desk import Desk
+
+
+class LogoutDesk:
+    """Ends families at their holder's wish."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def handle(self, exchange: Exchange) -> Reply:
+        """Answer a logout with 204.
+
+        Raises:
+            GatewayError: `redis-required`, strict or not, when the family could not be ended; the cookies go anyway.
+                `invalid-request` for a token in the URL.
+        """
+        desk = self._desk
+        refuse_query(exchange)
+        cleared = desk.carrier.clear_headers()
+        try:
+            claim = await desk.claim(exchange)
+        except GatewayError:
+            desk.note("logout", "nothing")
+            return Reply(204, [NO_STORE, *cleared])
+        try:
+            ended = await desk.ledger.end(claim.token.login.user, claim.presented, "revoked")
+        except StoreUnavailable as away:
+            desk.note("logout", "redis_required", claim)
+            raise desk.redis_required(f"logout: {away.kind}", cleared) from None
+        desk.note("logout", "ok" if ended else "ended", claim)
+        return Reply(204, [NO_STORE, *cleared])

@@ -1,0 +1,58 @@
+"""The ledger in memory: the table run in Python, for tests and for whoever wants to try it without Redis.
+
+The one idea: nothing is decided here; `rotation` and `families` decide, and this only keeps what they say.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from gateway.clock import SYSTEM, Clock
+from gateway.tokens import families
+from gateway.tokens.families import User
+from gateway.tokens.ledger import Opened, Verdict
+from gateway.tokens.rotation import Adopted, Family, Healed, Policy, Presented, Reused, Rotated, decide
+
+
+class MemoryLedger:
+    """Families of one process. Its dataset begins when it is made, by `clock`."""
+
+    def __init__(self, policy: Policy, clock: Clock = SYSTEM) -> None:
+        self._policy = policy
+        self._clock = clock
+        self.users: defaultdict[str, User] = defaultdict(User)
+        self.birth = self._now()
+
+    async def issue(self, user: str, family: str, key_id: str, device: str) -> Opened:
+        """Start a family, see `Ledger`."""
+        now, held = self._now(), self.users[user]
+        record = Family(1, key_id, now, now // 1000, self._policy.expiry(now, now // 1000), device=device)
+        evicted: tuple[str, ...] = ()
+        match held.records.get(family):
+            case None:
+                evicted = families.admit(held, family, record, now, self._policy)
+            case Family() as known:
+                record = known
+        families.drop_dead(held, now)
+        return Opened(record.rotated_ms, record.auth_time, record.expires, len(held.live()), evicted)
+
+    async def refresh(self, user: str, presented: Presented, key_id: str) -> Verdict:
+        """Decide what a token meets, see `Ledger`."""
+        now, held = self._now(), self.users[user]
+        record = held.records.get(presented.family)
+        result = decide(record, presented, now, self._policy, key_id, self.birth, held.floor)
+        match result:
+            case Adopted(family=family):
+                result = Adopted(family, families.admit(held, presented.family, family, now, self._policy))
+            case Rotated(family=family) | Healed(family=family):
+                held.records[presented.family] = family
+            case Reused(tombstone=tombstone):
+                held.records[presented.family] = tombstone
+        return Verdict(result, now)
+
+    async def end(self, user: str, presented: Presented, reason: str) -> bool:
+        """End a family, see `Ledger`."""
+        return families.end(self.users[user], presented, reason, self._now())
+
+    def _now(self) -> int:
+        return int(self._clock.wall() * 1000)

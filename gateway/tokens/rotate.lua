@@ -1,0 +1,55 @@
+-- Decides what a presented refresh token meets, and writes it down. The table is that of rotation.py.
+--
+-- KEYS[1]  the user's hash
+-- ARGV      1 family   2 generation   3 auth_time, s   4 iat, s   5 exp, s   6 degraded, 0|1      what the token says
+--           7 device of whoever presents it   8 id of the key that a successor is signed with
+--           9 refresh_ttl, s   10 session_ttl, s   11 grace, ms   12 max families
+--          13 when the dataset began, ms; 0 when that is not known
+--
+-- Returns, the time of the decision (ms) always second:
+--   {'rotated'|'replayed'|'healed', now, generation, key id, rotated ms, auth_time s, expires s, adopted 0|1, device}
+--   {'adopted', the same eight, evicted family, ...}
+--   {'reused', now, tombstone until s, auth_time s}   {'ended', now, reason}   {'unknown', now}   {'expired', now}
+
+local YOUNG = 300
+
+local name, generation = ARGV[1], tonumber(ARGV[2])
+local auth, issued, expires = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local degraded, device, key_id = ARGV[6] == '1', ARGV[7], ARGV[8]
+local refresh_ttl, session_ttl, grace = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local max_families, birth = tonumber(ARGV[12]), tonumber(ARGV[13])
+
+local function granted(result, family, evicted)
+  return {
+    result, NOW, family.generation, family.key_id, family.rotated, family.auth, family.expires,
+    family.adopted and 1 or 0, family.device, unpack(evicted or {}),
+  }
+end
+
+if NOW >= 1000 * math.min(expires, auth + session_ttl) then return { 'expired', NOW } end
+
+local known = parse(redis.call('HGET', KEY, name))
+if known and not known.live then return { 'ended', NOW, known.reason } end
+
+local successor = {
+  generation = generation + 1, key_id = key_id, rotated = NOW, auth = auth,
+  expires = math.min(NOW_S + refresh_ttl, auth + session_ttl), adopted = true, device = device,
+}
+
+if not known then
+  local young = NOW - 1000 * issued < 1000 * YOUNG
+  local floor = tonumber(redis.call('HGET', KEY, 'floor') or '0')
+  if auth <= floor or not (degraded or young or 1000 * issued < birth) then return { 'unknown', NOW } end
+  local _, evicted = admit(name, successor, max_families)
+  return granted('adopted', successor, evicted)
+end
+
+successor.adopted, successor.device = known.adopted, known.device
+if generation == known.generation or generation > known.generation then
+  write_live(name, successor)
+  return granted(generation == known.generation and 'rotated' or 'healed', successor)
+end
+if generation == known.generation - 1 and NOW - known.rotated <= grace then return granted('replayed', known) end
+
+bury(name, known, 'reused')
+return { 'reused', NOW, parse(redis.call('HGET', KEY, name)).till, known.auth }

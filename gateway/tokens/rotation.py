@@ -1,0 +1,201 @@
+"""What a presented refresh token meets: the transition table of token families.
+
+The one idea: a family is a line of generations of which only the last is current, and its record is enough to mint
+that last one again. So a token presented twice gets the same successor, a lost answer costs nothing, and a spent
+token that comes back late is told from one that is merely retried.
+
+Times: `now` and `rotated_ms` are milliseconds since the epoch, what goes into tokens is whole seconds (RFC 7519).
+`rotate.lua` is the same table on the server; the tests hold the two together step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+YOUNG: Final = 300
+"""Seconds: an unknown token younger than this may have lost its login write in a failover."""
+TOMBSTONE_TTL: Final = 86_400
+"""Seconds that the end of an ordinary family is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Lifetimes and limits. Seconds, but for `grace_ms`."""
+
+    refresh_ttl: int = 604_800
+    session_ttl: int = 2_592_000
+    grace_ms: int = 30_000
+    max_families: int = 10
+
+    def expiry(self, now: int, auth_time: int) -> int:
+        """Return when a token minted at `now` (ms) ends: idle time, cut at the absolute end of the session."""
+        return min(now // 1000 + self.refresh_ttl, auth_time + self.session_ttl)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A live family: everything its current token is minted from, besides the login's claims."""
+
+    generation: int
+    key_id: str
+    rotated_ms: int
+    """When the current token was made; its `iat` is this in whole seconds."""
+    auth_time: int
+    expires: int
+    adopted: bool = False
+    """It was unknown when it came: its tokens may be older than the dataset, so its tombstone lives as long as they."""
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """An ended family. It may be forgotten from `until` (seconds) on."""
+
+    reason: str
+    until: int
+    auth_time: int
+
+
+Record = Family | Tombstone
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a refresh token says of itself, once its signature holds."""
+
+    family: str
+    generation: int
+    auth_time: int
+    issued_at: int
+    expires: int
+    degraded: bool = False
+    """Minted by a login while Redis was away: no ledger has seen the family yet."""
+    device: str = ""
+    """Who presents it: what is noted when the family is adopted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The current token was spent; `family` is what the record says now."""
+
+    family: Family
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The direct predecessor came again in grace: the same successor is minted again from `family`."""
+
+    family: Family
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """The token is ahead of the record: signed by us, so a write was lost. Taken over and rotated."""
+
+    family: Family
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """The family was unknown for a reason that is not the client's. Taken over and rotated."""
+
+    family: Family
+    evicted: tuple[str, ...] = ()
+    """Families that made room for it, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """A spent token came again: theft, or a client that lost count. The family is ended."""
+
+    tombstone: Tombstone
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The family was ended before, for `reason` (`revoked`, `reused`, `evicted`, `undelivered`)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows the family, and nothing speaks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The token is past its time, or its session is. The family is left as it is."""
+
+
+Granted = Rotated | Replayed | Healed | Adopted
+Refused = Reused | Ended | Unknown | Expired
+Result = Granted | Refused
+
+
+def decide(
+    record: Record | None,
+    presented: Presented,
+    now: int,
+    policy: Policy,
+    key_id: str,
+    birth: int = 0,
+    floor: int = 0,
+) -> Result:
+    """Return what a presented token meets; the caller writes the result's record down.
+
+    Args:
+        record: what is known of the family.
+        presented: the verified token.
+        now: the store's time, ms.
+        policy: lifetimes and limits.
+        key_id: the key that a successor is signed with.
+        birth: when the store's dataset began, ms; 0 when that is not known.
+        floor: no unknown family with an `auth_time` (s) up to this is adopted: its tombstone was crowded out.
+    """
+    if now >= 1000 * min(presented.expires, presented.auth_time + policy.session_ttl):
+        return Expired()
+    successor = Family(
+        generation=presented.generation + 1,
+        key_id=key_id,
+        rotated_ms=now,
+        auth_time=presented.auth_time,
+        expires=policy.expiry(now, presented.auth_time),
+    )
+    match record:
+        case None if presented.auth_time > floor and _adoptable(presented, now, birth):
+            return Adopted(replace(successor, adopted=True, device=presented.device))
+        case None:
+            return Unknown()
+        case Tombstone(reason=reason):
+            return Ended(reason)
+        case Family() as live:
+            return _turn(live, presented, replace(successor, adopted=live.adopted, device=live.device), policy)
+
+
+def _turn(live: Family, presented: Presented, successor: Family, policy: Policy) -> Result:
+    if presented.generation == live.generation:
+        return Rotated(successor)
+    if presented.generation > live.generation:
+        return Healed(successor)
+    in_grace = successor.rotated_ms - live.rotated_ms <= policy.grace_ms
+    if presented.generation == live.generation - 1 and in_grace:
+        return Replayed(live)
+    return Reused(bury(live, "reused", successor.rotated_ms))
+
+
+def _adoptable(presented: Presented, now: int, birth: int) -> bool:
+    issued = 1000 * presented.issued_at
+    return presented.degraded or now - issued < 1000 * YOUNG or issued < birth
+
+
+def bury(family: Family, reason: str, now: int) -> Tombstone:
+    """Return the tombstone of a family that ends at `now` (ms).
+
+    A family that began in this dataset cannot be adopted once its tokens are older than `YOUNG`, so its tombstone
+    may go early; an adopted one's must outlive every token of it.
+    """
+    soon = now // 1000 + TOMBSTONE_TTL
+    until = family.expires if family.adopted else min(family.expires, soon)
+    return Tombstone(reason, until, family.auth_time)

@@ -1,0 +1,114 @@
+"""What must hold between keys of `config.yaml`: what is allowed, and warnings. What is refused is in the fixtures."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.config.support import SECRET, Place
+
+TOKENS = f"tokens:\n  enabled: true\n  keys: [{{kid: main, secret: {SECRET}}}]\n"
+KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "embedded",
+        "redis://cache:6379/0",
+        "redis://cache",
+        "rediss://user:hush-pass%2Fword@cache:6380/1",
+        "redis://cache?db=3",
+        "redis://cache/",
+        "redis://[::1]:6379",
+        "unix:///run/redis.sock?db=1",
+        "unix://:hush-password@/run/redis.sock",
+    ],
+)
+def test_addresses_of_redis(place: Place, url: str) -> None:
+    """Every supported form of an address is taken."""
+    assert place.config(f"redis:\n  url: '{url}'\n").problems() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "redis://",
+        "redis://cache:port",
+        "redis://:hush-a/b@cache",
+        "redis://:hush-a#b@cache",
+        "redis://[cache",
+        "hush-password",
+        "hush-password://cache",
+        "redis+hush-password://cache",
+        "http://:hush-password@cache",
+        "unix://hush-password@run/sock",
+        "unix://",
+        "redis://cache/main",
+        "redis://cache?protocol=3",
+        "redis://cache/1?db=2",
+        "redis://cache?hush-password",
+        "REDIS://cache",
+    ],
+)
+def test_wrong_address_is_not_repeated(place: Place, url: str) -> None:
+    """An address that is refused is told of without a part of it, because it may hold a password."""
+    for text, environ in ((f"redis:\n  url: '{url}'\n", {}), ("redis:\n  url: ${ADDRESS}\n", {"ADDRESS": url})):
+        (line,) = place.config(text).problems(environ)
+        assert line.startswith("config.yaml:2:8: redis.url: ")
+        assert "hush" not in line
+
+
+@pytest.mark.parametrize("kubernetes", [True, False])
+def test_embedded_on_purpose(place: Place, kubernetes: bool) -> None:
+    """`allow_embedded` takes the embedded Redis in strict mode and in Kubernetes."""
+    place.config("redis: {allow_embedded: true}\ntokens: {require_redis: true}\n")
+    assert place.problems(KUBERNETES if kubernetes else {}) == []
+
+
+def test_embedded_by_default_is_refused_too(place: Place) -> None:
+    """Where `redis` is left out, both reasons against the embedded one are given at the beginning of the file."""
+    (line,) = place.config("tokens: {require_redis: true}\n").problems(KUBERNETES)
+    assert line.startswith("config.yaml:1:1: redis.url: embedded is refused, because tokens.require_redis is on and ")
+
+
+def test_strict_mode_by_variable(place: Place) -> None:
+    """Strict mode counts where it comes from the environment, as it does in production."""
+    environ = {"AUTH_REQUIRE_REDIS_FOR_TOKENS": "true"}
+    assert len(place.problems(environ)) == 1
+    assert place.config("redis: {url: redis://cache}\n").problems(environ) == []
+
+
+def test_secrets_are_measured_in_bytes(place: Place) -> None:
+    """32 bytes are enough for HS256, whatever they spell; a key is only needed where tokens are on."""
+    assert place.config(TOKENS.replace(SECRET, "hush-" + "é" * 14)).problems() == []
+    assert place.config(TOKENS.replace(SECRET, "hush-" + "é" * 13)).problems() != []
+    assert place.config("tokens: {keys: [{kid: main, secret: ''}]}\n").problems() == []
+
+
+def test_prefixes_of_cookies(place: Place) -> None:
+    """Prefixed cookie names pass when their attributes fit (RFC 6265bis section 4.1.3)."""
+    text = "tokens:\n  cookie: {access: __Secure-a, refresh: __Host-r, same_site: none}\n"
+    assert place.config(text).problems() == []
+    assert len(place.config("tokens:\n  cookie: {refresh: __hOST-r, path: /api}\n").problems()) == 1
+
+
+def test_lifetimes_may_meet(place: Place) -> None:
+    """A refresh token may live as long as its session."""
+    assert place.config("tokens: {refresh_ttl: 30d, session_ttl: 30d}\n").problems() == []
+
+
+def test_cookie_without_secure(place: Place) -> None:
+    """A refresh cookie over plain http is warned of, only where there is one."""
+    cookie = "  cookie:\n    secure: false\n"
+    assert place.config(f"{TOKENS}  carrier: cookie\n{cookie}").warnings() == [
+        "config.yaml:6:13: tokens.cookie.secure: the refresh cookie travels over plain http too; set it to true "
+        "wherever clients use https"
+    ]
+    assert place.config(f"{TOKENS}{cookie}").warnings() == []
+
+
+def test_unsound_section_is_not_checked_further(place: Place) -> None:
+    """A section with an error is not also blamed for what its defaults would mean."""
+    lines = place.config("redis: {connect_timeout: soon}\ntokens: {require_redis: true}\n").problems()
+    assert [line.split(": ")[1] for line in lines] == ["redis.connect_timeout"]

@@ -1,0 +1,93 @@
+"""What must hold inside and between policies: what is allowed, and warnings. What is refused is in the fixtures."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.config.support import GOOD_POLICY, Place
+
+
+def test_complete_with_little(place: Place) -> None:
+    """A policy with upstream, listen, base_url, rate and one lane is complete, and nothing is said about it."""
+    assert place.policy(GOOD_POLICY).warnings() == []
+
+
+def test_off(place: Place) -> None:
+    """A policy without a base URL is noted as off, at its key or at its file."""
+    for text, line in ((GOOD_POLICY.replace("https://crm.example.com", "${CRM:-}"), "3:11"), (None, "1:1")):
+        place.policy(text or GOOD_POLICY.replace("base_url: https://crm.example.com\n", ""))
+        (note,) = place.load().warnings
+        assert note.severity == "info"
+        assert place.relative(note) == (
+            f"policies/crm.yaml:{line}: base_url: is empty: this policy is off, and nothing listens for it"
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://crm.example.com", True),
+        ("http://10.1.2.3", True),
+        ("http://127.0.0.1:8000", False),
+        ("http://[::1]", False),
+        ("http://localhost/crm", False),
+        ("https://crm.example.com", False),
+    ],
+)
+def test_plain_http(place: Place, url: str, warned: bool) -> None:
+    """Plain http to another machine is warned of, to this one it is not."""
+    warnings = place.policy(GOOD_POLICY.replace("https://crm.example.com", url)).warnings()
+    assert [line.split(": ")[1] for line in warnings] == ["base_url"] * warned
+
+
+def test_wait_shorter_than_the_window(place: Place) -> None:
+    """A queue that gives up before the window turns is warned of at its key."""
+    place.policy(GOOD_POLICY + "queue:\n  max_wait: 59s\n")
+    assert place.warnings() == [
+        "policies/crm.yaml:8:13: queue.max_wait: is shorter than rate.per: calls are turned away that the next window "
+        "would have room for"
+    ]
+    assert place.policy(GOOD_POLICY + "queue:\n  max_wait: 60s\n").warnings() == []
+
+
+def test_one_policy_an_upstream(place: Place) -> None:
+    """The second policy of an upstream is refused and names the first."""
+    place.policy(GOOD_POLICY, "a.yaml").policy(GOOD_POLICY.replace("9191", "9192"), "b.yaml")
+    assert place.problems() == [
+        "policies/b.yaml:1:11: upstream: policies/a.yaml is for the upstream crm already",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ingress", "admin", "collide"),
+    [
+        ("0.0.0.0:8080", "0.0.0.0:8080", True),
+        ("127.0.0.1:8080", "0.0.0.0:8080", True),
+        ("localhost:8080", "127.0.0.1:8080", True),
+        ("'[::]:8080'", "'[::1]:8080'", True),
+        ("'[::]:8080'", "0.0.0.0:8080", False),
+        ("127.0.0.1:8080", "127.0.0.2:8080", False),
+        ("127.0.0.1:0", "127.0.0.1:0", False),
+        ("gateway.local:8080", "127.0.0.1:8080", False),
+    ],
+)
+def test_listeners(place: Place, ingress: str, admin: str, collide: bool) -> None:
+    """Two listeners may not share an address; a wildcard takes every address of its family, port 0 is never taken."""
+    place.config(f"ingress: {{listen: {ingress}}}\nadmin: {{listen: {admin}}}\n")
+    assert bool(place.problems()) is collide
+
+
+def test_listeners_of_policies(place: Place) -> None:
+    """A collision of two policies is told at the later one and names the earlier one's file."""
+    place.policy(GOOD_POLICY, "a.yaml").policy(GOOD_POLICY.replace("crm", "erp", 1), "b.yaml")
+    assert place.problems() == [
+        "policies/b.yaml:2:9: listen: the address is taken by listen of policies/a.yaml; choose another port"
+    ]
+
+
+def test_unsound_policy_is_not_checked_further(place: Place) -> None:
+    """A lane with an error is told once; what depends on it is not guessed at, everything else still is."""
+    text = GOOD_POLICY.replace("timeout: 1s", "timeout: soon").replace("9191", "8080")
+    assert [line.split(": ")[1] for line in place.policy(text).problems()] == ["lanes[0].timeout"]
+    text = GOOD_POLICY.replace("cap: 10", "cap: 10, caps: 2").replace("9191", "8080")
+    assert [line.split(": ")[1] for line in place.policy(text).problems()] == ["listen", "rate.caps"]

@@ -1,0 +1,36 @@
+"""What the models say about keys."""
+
+from __future__ import annotations
+
+from gateway.config.root import FileSettings
+from gateway.config.schema import known_keys, may_be_null, words_for
+from gateway.throttle.settings import PolicySettings
+
+
+def test_known_keys() -> None:
+    """The names of a mapping are found through sections, lists and optional parts, by the names operators use."""
+    assert "ingress" in known_keys(FileSettings, ())
+    assert "except" in known_keys(FileSettings, ("maintenance",))
+    assert "kid" in known_keys(FileSettings, ("tokens", "keys", 3))
+    assert "cap" in known_keys(PolicySettings, ("pace",))
+    assert "header" in known_keys(PolicySettings, ("lanes", 0, "match", 1))
+
+
+def test_free_mappings_know_no_names() -> None:
+    """Where any name is allowed, and where nothing is known, there is nothing to suggest."""
+    assert known_keys(FileSettings, ("tokens", "identity", "claims")) == ()
+    assert known_keys(FileSettings, ("nowhere", "at", "all")) == ()
+
+
+def test_may_be_null() -> None:
+    """Unlimited and optional keys take null; others do not."""
+    assert may_be_null(FileSettings, ("ingress", "response_timeout"))
+    assert may_be_null(PolicySettings, ("pace",))
+    assert not may_be_null(FileSettings, ("log", "level"))
+
+
+def test_words() -> None:
+    """A key's description is found where the model has it, also inside of mappings and optional parts."""
+    assert words_for(FileSettings, ("tokens", "identity", "claims", "email")) == "a JSON pointer such as /user/id"
+    assert words_for(FileSettings, ("tokens", "cookie", "domain")) == "a domain such as example.com"
+    assert words_for(FileSettings, ("log", "level")) == ""

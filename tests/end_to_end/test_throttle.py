@@ -1,0 +1,128 @@
+"""The throttle through real sockets, with a vendor in a process of its own that counts what reaches it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.demo.accounts import WHMCS
+from tests.end_to_end.conftest import StartGateway
+
+CAP = 300
+PER = 5.0
+GUARD = 0.05
+FORM = {"identifier": WHMCS.identifier, "secret": WHMCS.secret, "action": "GetClients", "responsetype": "json"}
+
+
+@pytest.fixture
+async def whmcs() -> AsyncIterator[str]:
+    """A WHMCS simulator in a process of its own; its base URL."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway.demo.services", "--only", "whmcs",
+        stdout=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            address = (await process.stdout.readline()).decode().strip()
+        yield address
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+def policy(base_url: str, **changes: Any) -> dict[str, Any]:
+    lane = {"name": "default", "concurrency": 15, "timeout": "30s"}
+    return {
+        "base_url": base_url,
+        "rate": {"cap": CAP, "per": f"{PER:g}s", "guard": f"{GUARD * 1000:g}ms"},
+        "lanes": [lane],
+        **changes,
+    }
+
+
+async def call(client: aiohttp.ClientSession, url: str) -> int:
+    async with client.post(url + "/includes/api.php", data=FORM) as response:
+        await response.read()
+        return response.status
+
+
+async def test_six_hundred_calls_at_once_never_exceed_the_window(
+    start_gateway: StartGateway, client: aiohttp.ClientSession, whmcs: str
+) -> None:
+    """600 calls at once against 300 in 5 s: none is refused, the vendor's own clock sees no window over the cap, and
+    the whole takes hardly longer than the limit demands."""
+    gateway = await start_gateway(policies={"whmcs": policy(whmcs)})
+    url = gateway.url("whmcs")
+    started = time.monotonic()
+    statuses = await asyncio.gather(*(call(client, url) for _ in range(2 * CAP)))
+    elapsed = time.monotonic() - started
+    assert set(statuses) == {200}
+    async with client.get(f"{whmcs}/_simulator/report?window={PER:g}") as response:
+        report = await response.json()
+    assert report["calls"] == 2 * CAP
+    if report["largest_loop_lag_seconds"] > GUARD:
+        pytest.skip(f"the simulator lagged by {report['largest_loop_lag_seconds']:.3f} s: nothing can be concluded")
+    assert report["busiest_window"] <= CAP
+    # The first 300 go at once and the other 300 one window later: 95 % of the allowed use is this long at the most.
+    assert elapsed - (PER + GUARD) < 0.05 * 2 * (PER + GUARD) + 2
+
+
+async def test_calls_over_the_queue_are_refused_with_the_estimated_wait(
+    start_gateway: StartGateway, client: aiohttp.ClientSession, whmcs: str
+) -> None:
+    """With the window used up and no room to wait, a call is told 503 `queue-full` and when to come back."""
+    gateway = await start_gateway(
+        policies={"whmcs": policy(whmcs, rate={"cap": 1, "per": "60s"}, queue={"max_depth": 1, "max_wait": "5m"})}
+    )
+    url = gateway.url("whmcs")
+    assert await call(client, url) == 200
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(call(client, url)) for _ in range(2)]
+        async with asyncio.timeout(5):
+            while await _gauge(client, gateway.url("admin"), "gateway_throttle_queue_depth") < 1:
+                await asyncio.sleep(0.01)
+        async with client.post(url + "/includes/api.php", data=FORM) as response:
+            assert response.status == 503
+            assert (await response.json())["type"] == "urn:gateway:error:queue-full"
+            assert 50 <= int(response.headers["Retry-After"]) <= 200
+        for task in waiting:
+            task.cancel()
+    async with asyncio.timeout(5):
+        while await _gauge(client, gateway.url("admin"), "gateway_throttle_in_flight") > 0:
+            await asyncio.sleep(0.01)
+
+
+async def _gauge(client: aiohttp.ClientSession, admin: str, name: str) -> float:
+    async with client.get(admin + "/metrics") as response:
+        for line in (await response.text()).splitlines():
+            if line.startswith(name + "{"):
+                return float(line.rpartition(" ")[2])
+    raise AssertionError(f"no metric {name}")
+
+
+async def test_the_limits_in_force_are_logged_at_start(start_gateway: StartGateway, whmcs: str) -> None:
+    """The environment's values, for keys that the policy leaves to it, are what is logged as in force."""
+    gateway = await start_gateway(
+        policies={"whmcs": policy(whmcs, rate={"per": "60s"}, lanes=[{"name": "default"}])},
+        environ={"WHMCS_QUEUE_INTERVAL_CAP": "77", "WHMCS_QUEUE_CONCURRENCY": "3", "WHMCS_QUEUE_TIMEOUT_MS": "1500"},
+    )
+    (line,) = await gateway.logged("Queue limits in force", 5)
+    assert line["rate_cap"] == 77
+    assert line["lanes"] == [{"lane": "default", "concurrency": 3, "timeout": 1.5}]
+
+
+async def test_a_vendor_that_cannot_be_reached_is_502_and_counts_nothing(
+    start_gateway: StartGateway, client: aiohttp.ClientSession
+) -> None:
+    """A refused connection is a 502 and takes no slot of the window."""
+    gateway = await start_gateway(policies={"whmcs": policy("http://127.0.0.1:9")})
+    assert await call(client, gateway.url("whmcs")) == 502
+    assert await _gauge(client, gateway.url("admin"), "gateway_throttle_window_used_ratio") == 0

@@ -1,0 +1,98 @@
+"""Events to log lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.availability.events import RedisAvailable, RedisUnavailable
+from gateway.events import Event
+from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
+from gateway.observability.journal import Digest, Journal
+from gateway.rescue import Refused
+from gateway.tokens.events import Audit, ExcessFamiliesCleaned, ReuseDetected
+
+
+class Steps:
+    """A clock that stands where it is put."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now
+
+
+def lines(*events: Event | float) -> list[dict[str, Any]]:
+    """Return what is logged when the events happen; a number moves the clock to that second."""
+    clock = Steps()
+    with capture_logs() as captured:
+        journal = Journal(clock)
+        for event in events:
+            if isinstance(event, Event):
+                journal(event)
+            else:
+                clock.now = event
+    return [dict(line) for line in captured]
+
+
+def test_a_digest_lets_the_first_through_and_then_one_a_minute_with_a_count() -> None:
+    """Of many in a minute the first is told at once and the others as a count when the minute is over."""
+    digest = Digest()
+    assert [digest.note(now) for now in (0.0, 1.0, 59.9, 60.0, 60.1, 120.0)] == [1, None, None, 3, None, 2]
+    digest.reset()
+    assert digest.note(121.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "many", "text"),
+    [
+        (MaintenanceChanged(True), MaintenanceAnswered("other"), "Authentication service in maintenance mode"),
+        (
+            RedisUnavailable("timeout"),
+            Refused("ingress", "POST /r", "redis-required", "Redis: away"),
+            "Redis required for token operations but not available",
+        ),
+    ],
+)
+def test_refusals_are_told_once_and_then_at_most_once_a_minute(change: Event, many: Event, text: str) -> None:
+    """A thousand refusals in a minute make one line, and the next minute's line carries their count."""
+    told = [line for line in lines(change, *[many] * 1000, 61.0, many) if line["event"] == text]
+    assert len(told) == 2
+    assert told[1]["count"] >= 1000
+
+
+def test_events_have_the_texts_that_alerts_look_for() -> None:
+    """Redis coming and going, the cap at work and a reuse are logged verbatim, with fields beside them."""
+    told = lines(
+        RedisAvailable(1.5), RedisUnavailable("timeout"), ExcessFamiliesCleaned("u", ("f",)), ReuseDetected("u", "f", 3)
+    )
+    assert [line["event"] for line in told] == [
+        "Redis available",
+        "Redis unavailable",
+        "Cleaned up excess user tokens",
+        "Refresh token reuse detected",
+    ]
+    assert told[3]["family"] == "f"
+
+
+def test_audit_lines_are_marked_and_carry_the_hash_under_a_name_that_redaction_leaves() -> None:
+    """Every audit event is one line with `audit: true`, never held back."""
+    audit = Audit("refresh", "rotated", "u", "f", token="9f2c", device="d")
+    told = lines(audit, audit)
+    assert len(told) == 2
+    assert told[0]["audit"] is True
+    assert told[0]["token_hash"] == "9f2c"
+    assert "token" not in told[0]
+
+
+def test_failures_of_upstreams_are_warned_about_in_digest_and_client_errors_are_quiet() -> None:
+    """502s make one warning a minute; a client's malformed request is a matter for debug."""
+    told = lines(*[Refused("ingress", "other", "upstream-unreachable", "connect: refused")] * 50)
+    assert [line["log_level"] for line in told] == ["warning"]
+    told = lines(Refused("ingress", "other", "invalid-token", ""))
+    assert [line["log_level"] for line in told] == ["debug"]

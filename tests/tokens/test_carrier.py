@@ -1,0 +1,110 @@
+"""How tokens travel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.errors import GatewayError
+from gateway.exchange import Buffered, Exchange, header_values
+from gateway.tokens.carrier import MAX_BODY, CookieCarrier, JsonCarrier, Pair, refuse_query
+from gateway.tokens.settings import CookieSettings
+
+PAIR = Pair("hush-access", "hush-refresh", 900, 604_800)
+
+
+def _body(content: bytes) -> Exchange:
+    return Exchange("POST", b"/refresh", [], Buffered(content))
+
+
+def _cookies(*lines: bytes) -> Exchange:
+    return Exchange("POST", b"/refresh", [(b"Cookie", line) for line in lines])
+
+
+@pytest.mark.parametrize(
+    ("content", "tokens"),
+    [(b'{"refreshToken":"a"}', ["a"]), (b"", []), (b"  ", []), (b"{}", []), (b'{"refreshToken":null}', [])],
+)
+async def test_a_json_body_brings_at_most_one(content: bytes, tokens: list[str]) -> None:
+    """The member `refreshToken`; none in an empty body or an object without it."""
+    assert await JsonCarrier().presented(_body(content)) == tokens
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"[]", b'"x"', b"\xff", b'{"refreshToken":{}}', b'{"refreshToken":[]}', b'{"refreshToken":5}',
+     b'{"refreshToken":"' + b"x" * MAX_BODY + b'"}', b"[" * 10_000],
+    ids=range(9),
+)  # fmt: skip
+async def test_another_body_is_an_invalid_request(content: bytes) -> None:
+    """Broken JSON, another type, too large, too deep: 400."""
+    with pytest.raises(GatewayError, match="invalid-request"):
+        await JsonCarrier().presented(_body(content))
+
+
+@pytest.mark.parametrize(
+    ("lines", "tokens"),
+    [
+        ([b"refresh_token=a"], ["a"]),
+        ([b"x=1; refresh_token=a; y=2"], ["a"]),
+        ([b"x=1;refresh_token=a;refresh_token=b", b"refresh_token=c;  refresh_token=a"], ["a", "b", "c"]),
+        ([b'refresh_token="a"'], ["a"]),
+        ([b"refresh_token=; refresh_token"], []),
+        ([b"Refresh_Token=a; xrefresh_token=b; refresh_tokenx=c"], []),
+        ([], []),
+    ],
+)
+async def test_cookies_bring_all_of_one_name(lines: list[bytes], tokens: list[str]) -> None:
+    """Every cookie of the name, over all Cookie fields, in their order, each once; names are case-sensitive."""
+    assert await CookieCarrier(CookieSettings()).presented(_cookies(*lines)) == tokens
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/r?refreshToken=x",
+        b"/r?a=1&refresh_token=x",
+        b"/r?%72efreshToken=x",
+        b"/r?REFRESHTOKEN=",
+        b"/r?a=1&refreshToken",
+    ],
+)
+def test_a_token_in_the_query_is_refused(target: bytes) -> None:
+    """However it is spelled: URLs end up in logs."""
+    with pytest.raises(GatewayError, match="invalid-request"):
+        refuse_query(Exchange("POST", target))
+
+
+@pytest.mark.parametrize("target", [b"/r", b"/r?", b"/r?next=/refreshToken", b"/refreshToken"])
+def test_another_query_is_fine(target: bytes) -> None:
+    """Only a parameter of the name counts."""
+    refuse_query(Exchange("POST", target))
+
+
+@pytest.mark.parametrize(
+    ("settings", "attributes"),
+    [
+        ({}, "Path=/; HttpOnly; SameSite=Lax; Secure"),
+        ({"secure": False, "same_site": "strict"}, "Path=/; HttpOnly; SameSite=Strict"),
+        (
+            {"path": "/api", "same_site": "none", "domain": "example.com"},
+            "Path=/api; HttpOnly; SameSite=None; Secure; Domain=example.com",
+        ),
+    ],
+)
+def test_cookies_carry_the_configured_attributes(settings: dict[str, Any], attributes: str) -> None:
+    """HttpOnly always; the rest as configured; each cookie lives as long as its token; clearing ends both at once."""
+    carrier = CookieCarrier(CookieSettings(**settings))
+    names = [value.decode() for value in header_values(carrier.set_headers(PAIR), b"set-cookie")]
+    assert (names == [
+        f"access_token=hush-access; Max-Age=900; {attributes}",
+        f"refresh_token=hush-refresh; Max-Age=604800; {attributes}",
+    ]) is True  # fmt: skip
+    cleared = [value.decode() for value in header_values(carrier.clear_headers(), b"set-cookie")]
+    assert cleared == [f"access_token=; Max-Age=0; {attributes}", f"refresh_token=; Max-Age=0; {attributes}"]
+
+
+def test_a_pair_does_not_show_its_tokens() -> None:
+    """Printing a pair tells times only."""
+    assert "hush-" not in repr(PAIR)

@@ -1,0 +1,307 @@
+"""One contract for both forms of the ledger, and generated sequences that hold them together step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
+
+from gateway.tokens.ledger import Ledger
+from gateway.tokens.memory import MemoryLedger
+from gateway.tokens.redis_ledger import RedisLedger
+from gateway.tokens.rotation import (
+    Adopted,
+    Ended,
+    Family,
+    Policy,
+    Presented,
+    Replayed,
+    Reused,
+    Rotated,
+    Unknown,
+)
+from tests.support.valkey import ValkeyServer
+from tests.tokens.support import SetClock, TimedClient, records_of
+
+POLICY = Policy(refresh_ttl=7200, session_ttl=20_000, grace_ms=30_000, max_families=3)
+USER = "ann"
+
+
+@dataclass
+class Form:
+    """A ledger and how its data is lost."""
+
+    ledger: Ledger
+    clock: SetClock
+    client: TimedClient | None = None
+
+    def lose_everything(self) -> None:
+        if isinstance(self.ledger, MemoryLedger):
+            self.ledger.users.clear()
+            self.ledger.birth = int(self.clock.now * 1000)
+        elif self.client is not None:
+            self.client.redis.flushall()
+
+    def forget_user(self) -> None:
+        if isinstance(self.ledger, MemoryLedger):
+            self.ledger.users.clear()
+        elif self.client is not None:
+            self.client.redis.delete(f"gw:t:{{{USER}}}")
+
+
+@pytest.fixture(params=["memory", "redis"])
+def form(request: pytest.FixtureRequest, shared_valkey: ValkeyServer) -> Iterator[Form]:
+    """Give the memory form, then the Redis form."""
+    clock = SetClock()
+    if request.param == "memory":
+        yield Form(MemoryLedger(POLICY, clock), clock)
+        return
+    client = TimedClient(shared_valkey, clock)
+    yield Form(RedisLedger(client, POLICY), clock, client)  # type: ignore[arg-type]
+    client.close()
+
+
+async def _token(form: Form, family: str = "f0", user: str = USER) -> Presented:
+    opened = await form.ledger.issue(user, family, "k", "phone")
+    return Presented(family, 1, opened.auth_time, opened.rotated_ms // 1000, opened.expires, device="laptop")
+
+
+def _successor(family: str, record: Family) -> Presented:
+    return Presented(family, record.generation, record.auth_time, record.rotated_ms // 1000, record.expires)
+
+
+async def test_issue_may_be_repeated(form: Form) -> None:
+    """The same family issued again says the same, and counts once."""
+    first = await form.ledger.issue(USER, "f", "k", "phone")
+    form.clock.advance(2)
+    assert await form.ledger.issue(USER, "f", "k", "phone") == first
+
+
+async def test_a_login_that_was_given_up_is_not_revived(form: Form) -> None:
+    """A family that was ended before its issue arrived stays ended."""
+    token = await _token(form)
+    other = replace(token, family="late")
+    assert await form.ledger.end(USER, other, "undelivered")
+    await form.ledger.issue(USER, "late", "k", "phone")
+    assert (await form.ledger.refresh(USER, other, "k")).result == Ended("undelivered")
+
+
+async def test_a_record_says_what_its_token_was_minted_from(form: Form) -> None:
+    """A replay gives back generation, key and times of the rotation, not of the replay."""
+    token = await _token(form)
+    form.clock.advance(100)
+    rotated = await form.ledger.refresh(USER, token, "k2")
+    form.clock.advance(20)
+    replayed = await form.ledger.refresh(USER, token, "k3")
+    assert isinstance(rotated.result, Rotated)
+    assert replayed.result == Replayed(rotated.result.family)
+    assert rotated.result.family.key_id == "k2"
+    assert replayed.now == rotated.now + 20_000
+
+
+async def test_ten_times_the_cap_leaves_the_cap(form: Form) -> None:
+    """The cap holds after every login, and the evicted are told oldest first."""
+    for index in range(30):
+        form.clock.advance(1)
+        opened = await form.ledger.issue(USER, f"f{index:02}", "k", "")
+        assert opened.count == min(index + 1, 3)
+        assert opened.evicted == ((f"f{index - 3:02}",) if index >= 3 else ())
+
+
+async def test_families_of_an_empty_restart_are_adopted_once(form: Form) -> None:
+    """given families of an hour ago, when the data is lost, then each goes on, and its spent token is still spent."""
+    token = await _token(form)
+    form.clock.advance(3600)
+    form.lose_everything()
+    adopted = await form.ledger.refresh(USER, token, "k")
+    assert isinstance(adopted.result, Adopted)
+    again = await form.ledger.refresh(USER, token, "k")
+    assert again.result == Replayed(adopted.result.family)
+    form.clock.advance(31)
+    assert isinstance((await form.ledger.refresh(USER, token, "k")).result, Reused)
+    successor = _successor("f0", adopted.result.family)
+    assert (await form.ledger.refresh(USER, successor, "k")).result == Ended("reused")
+
+
+async def test_an_unknown_token_younger_than_the_dataset_is_refused(form: Form) -> None:
+    """given a dataset of yesterday, when a family is missing in it, then its token of ten minutes is refused."""
+    await _token(form, user="somebody")
+    form.clock.advance(3600)
+    token = await _token(form)
+    form.clock.advance(299)
+    form.forget_user()
+    assert isinstance((await form.ledger.refresh(USER, token, "k")).result, Adopted)
+    form.clock.advance(1)
+    form.forget_user()
+    assert isinstance((await form.ledger.refresh(USER, token, "k")).result, Unknown)
+
+
+async def test_adoption_respects_the_cap(form: Form) -> None:
+    """given three families and a fourth that was lost, when the fourth comes, then the oldest makes room for it."""
+    lost = await _token(form, "lost")
+    form.clock.advance(10)
+    form.forget_user()
+    for index in range(3):
+        form.clock.advance(1)
+        await _token(form, f"f{index}")
+    verdict = await form.ledger.refresh(USER, lost, "k")
+    assert isinstance(verdict.result, Adopted)
+    assert verdict.result.evicted == ("f0",)
+
+
+async def test_an_adopted_family_that_ended_is_not_adopted_again(form: Form) -> None:
+    """given a family adopted after data loss and ended, when a day passes, then its token does not revive it."""
+    token = replace(await _token(form), expires=int(form.clock.now) + 10 * 86_400)
+    form.ledger._policy = replace(POLICY, session_ttl=30 * 86_400, refresh_ttl=10 * 86_400)  # type: ignore[attr-defined]
+    form.clock.advance(3600)
+    form.lose_everything()
+    assert isinstance((await form.ledger.refresh(USER, token, "k")).result, Adopted)
+    assert await form.ledger.end(USER, token, "revoked")
+    form.clock.advance(2 * 86_400)
+    await _token(form, "other")
+    assert (await form.ledger.refresh(USER, token, "k")).result == Ended("revoked")
+
+
+async def test_crowded_out_tombstones_stay_refused(form: Form) -> None:
+    """given a family that was logged out, when fifty more begin and end within seconds, then it is still refused."""
+    token = await _token(form)
+    await form.ledger.end(USER, token, "revoked")
+    for index in range(50):
+        form.clock.advance(1)
+        await _token(form, f"g{index:02}")
+    assert (await form.ledger.refresh(USER, token, "k")).result == Unknown()
+
+
+async def test_users_do_not_meet(form: Form) -> None:
+    """The same family name under two users is two families, whatever the users are called."""
+    names = ["a", "a}", "{a}", "a}{a", "", "ü", "a:b", "a b", "a\n", "%61"]
+    tokens = {name: await _token(form, user=name) for name in names}
+    for name, token in tokens.items():
+        assert await form.ledger.end(name, token, "revoked")
+
+
+class Twins(RuleBasedStateMachine):
+    """Both forms are given the same commands at the same times, and must say and hold the same."""
+
+    server: ValkeyServer
+    tokens: Bundle[Presented] = Bundle("tokens")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = SetClock()
+        self.client = TimedClient(self.server, self.clock)
+        self.redis = RedisLedger(self.client, POLICY)  # type: ignore[arg-type]
+        self.count = 0
+        self._begin_dataset()
+
+    def teardown(self) -> None:
+        self.runner.close()
+        self.client.close()
+
+    def _begin_dataset(self) -> None:
+        self.client.redis.flushall()
+        self.memory = MemoryLedger(POLICY, self.clock)
+        self.snapshot: tuple[dict[bytes, bytes], Any] = ({}, None)
+        self._both("issue", "bystander", "f" * 24, "k", "")
+
+    def _run(self, call: Awaitable[Any]) -> Any:
+        async def main() -> Any:
+            return await call
+
+        return self.runner.run(main())
+
+    def _both(self, operation: str, *arguments: Any) -> Any:
+        by_table = self._run(getattr(self.memory, operation)(*arguments))
+        by_script = self._run(getattr(self.redis, operation)(*arguments))
+        assert by_script == by_table
+        return by_table
+
+    @rule(target=tokens, device=st.sampled_from(["", "phone", "a:b|c"]))
+    def login(self, device: str) -> Presented:
+        self.count += 1
+        family = f"{self.count * 7 % 1000:024x}"
+        opened = self._both("issue", USER, family, "k1", device)
+        return Presented(family, 1, opened.auth_time, opened.rotated_ms // 1000, opened.expires, device=device)
+
+    @rule(target=tokens)
+    def degraded_login(self) -> Presented:
+        self.count += 1
+        now = int(self.clock.now)
+        return Presented(f"{self.count * 7 % 1000:024x}", 1, now, now, now + POLICY.refresh_ttl, degraded=True)
+
+    @rule(target=tokens, token=tokens, key_id=st.sampled_from(["k1", "k2"]), repeat=st.booleans())
+    def refresh(self, token: Presented, key_id: str, repeat: bool) -> Any:
+        result = self._both("refresh", USER, token, key_id).result
+        if repeat:
+            self._both("refresh", USER, token, key_id)
+        return _successor(token.family, result.family) if hasattr(result, "family") else multiple()
+
+    @rule(token=tokens, reason=st.sampled_from(["revoked", "undelivered"]))
+    def end(self, token: Presented, reason: str) -> None:
+        self._both("end", USER, token, reason)
+
+    @rule(seconds=st.sampled_from([0.001, 0.999, 1, 29.999, 30, 30.001, 299, 300, 3600, 7199, 86_400, -2, -40]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule()
+    def data_is_lost(self) -> None:
+        self._begin_dataset()
+
+    @rule()
+    def replica_copies(self) -> None:
+        fields = self.client.redis.hgetall(self.redis.key(USER))
+        self.snapshot = (fields, copy.deepcopy(self.memory.users[USER]))  # type: ignore[assignment]
+
+    @rule()
+    def failover_loses_writes(self) -> None:
+        fields, user = self.snapshot
+        if user is None:
+            return
+        key = self.redis.key(USER)
+        self.client.redis.delete(key)
+        if fields:
+            self.client.redis.hset(key, mapping=fields)
+            self.client.redis.expire(key, 100_000)
+        self.memory.users[USER] = copy.deepcopy(user)
+
+    @invariant()
+    def they_hold_the_same(self) -> None:
+        held = self.memory.users[USER]
+        key = self.redis.key(USER)
+        assert records_of(self.client.redis, key) == held.records
+        assert int(self.client.redis.hget(key, "floor") or 0) == held.floor  # type: ignore[arg-type]
+
+    @invariant()
+    def the_cap_holds(self) -> None:
+        assert len(self.memory.users[USER].live()) <= POLICY.max_families
+
+    @invariant()
+    def every_hash_expires(self) -> None:
+        key = self.redis.key(USER)
+        if self.client.redis.exists(key):
+            assert self.client.redis.pttl(key) > 0  # type: ignore[operator]
+
+
+def test_generated_sequences_find_no_difference(shared_valkey: ValkeyServer) -> None:
+    """Logins, refreshes, ends, clock jumps, data loss and failovers: table and script agree after every step."""
+    machine = type("Machine", (Twins,), {"server": shared_valkey})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
