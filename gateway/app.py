@@ -5,6 +5,7 @@ The one idea: the two chains below are lists, outermost frame first. Replies com
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -59,6 +60,7 @@ async def serve(
     settings: GatewaySettings, *, on_ready: Callable[[], None] = lambda: None, clock: Clock = SYSTEM
 ) -> int:
     """Serve until SIGTERM or SIGINT, then drain; returns the exit code: 0 drained, 1 it could not start or go on."""
+    asyncio.get_running_loop().set_exception_handler(_unhandled)
     signals = Signals()
     signals.install()
     try:
@@ -232,6 +234,11 @@ class Gateway:
         if self._gate is None:
             return "not used"
         return "available" if self._gate.available else "unavailable"
+
+
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what no task or callback has handled, redacted like every other line."""
+    log.error("Unhandled", problem=context.get("message"), exc_info=context.get("exception"))
 
 
 def _release(layers: Sequence[ThrottleLayer]) -> None:

@@ -26,11 +26,14 @@ class Script:
     sha: str
 
 
-def load(package: str, name: str) -> Script:
+def load(package: str, name: str, *, prelude: str | None = None) -> Script:
     """Return the script that lies as `NAME.lua` in a package, such as `load("gateway.tokens", "rotate")`.
+
+    `prelude` names another file of the package that is put in front of it: what several scripts share.
 
     Raises:
         FileNotFoundError: when there is none.
     """
-    source = resources.files(package).joinpath(f"{name}.lua").read_text("utf-8")
+    folder = resources.files(package)
+    source = "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in (prelude, name) if part)
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())

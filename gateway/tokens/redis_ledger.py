@@ -21,14 +21,13 @@ mark), those of adopted ones stay as long as any of their tokens could be presen
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import Any, Final
 from urllib.parse import quote
 
 from gateway.errors import StoreUnavailable
 from gateway.redis_client.client import RedisClient
-from gateway.redis_client.scripts import Script, load
+from gateway.redis_client.scripts import load
 from gateway.tokens.ledger import Opened, Verdict
 from gateway.tokens.rotation import (
     Adopted,
@@ -50,11 +49,6 @@ _PACKAGE: Final = "gateway.tokens"
 _ATTEMPTS: Final = 3
 
 
-def _with_families(name: str) -> Script:
-    source = load(_PACKAGE, "families").source + load(_PACKAGE, name).source
-    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
-
-
 class RedisLedger:
     """Families in the hashes `{prefix}:t:{user}`, see `Ledger`."""
 
@@ -62,9 +56,9 @@ class RedisLedger:
         self._client = client
         self._policy = policy
         self._prefix = prefix
-        self._issue = _with_families("issue")
-        self._rotate = _with_families("rotate")
-        self._revoke = _with_families("revoke")
+        self._issue = load(_PACKAGE, "issue", prelude="families")
+        self._rotate = load(_PACKAGE, "rotate", prelude="families")
+        self._revoke = load(_PACKAGE, "revoke", prelude="families")
         self._birth = load(_PACKAGE, "birth")
 
     def key(self, user: str) -> str:

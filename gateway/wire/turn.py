@@ -102,10 +102,12 @@ class Turn:
         self._outlet.abort()
 
     def leave(self) -> None:
-        """The server goes away: a tunnel is told so; a request that has no answer yet is answered with 503."""
+        """The server goes away: a tunnel is told so, a request without an answer gets a 503, a stream is broken off."""
         if self._bridge is not None:
             self._bridge.leave()
-        elif not self._outlet.begun and self._task is not None:
+        elif self._outlet.begun:
+            self.abort()
+        elif self._task is not None:
             self._stopping = True
             self._task.cancel()
 

@@ -112,6 +112,21 @@ async def test_the_end_of_the_drain_closes_websockets_with_1001(
     assert await gateway.wait() == 0
 
 
+async def test_an_interrupt_with_a_stream_open_ends_cleanly(
+    start_gateway: StartGateway, client: aiohttp.ClientSession
+) -> None:
+    """SIGINT with a stream that never ends: broken off when the time is up, exit code 0, and no traceback."""
+    gateway = await start_gateway(shutdown={"wait": "5s", "timeout": "200ms"})
+    async with client.get(gateway.url() + "/events") as response:
+        await response.content.readuntil(b"\n\n")
+        await gateway.signal(signal.SIGINT)
+        with pytest.raises(aiohttp.ClientError):
+            await response.content.read()
+    assert await gateway.wait() == 0
+    await gateway.logged("Stopped", 5)
+    assert [line for line in gateway.lines if line.get("level") not in ("info", None)] == []
+
+
 async def _text(client: aiohttp.ClientSession, url: str) -> str:
     async with client.get(url) as response:
         return await response.text()

@@ -23,7 +23,7 @@ class _JumpingSelector(selectors.SelectSelector):
         if not ready and timeout is None:
             raise RuntimeError("nothing is ready and no timer is set: the test would wait for ever")
         if not ready and timeout:
-            self.loop.now += timeout
+            self.loop.now += max(timeout, 1e-6)  # more than the clock's rounding, or a timer just due would spin
         return ready
 
 

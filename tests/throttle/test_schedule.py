@@ -76,6 +76,7 @@ def test_a_slow_connection_does_not_keep_later_slots_from_being_used() -> None:
     assert plan.next_event(2.0) == 4.0 + GUARD
     assert plan.admit(4.0 + GUARD) == []
     assert plan.next_event(4.0 + GUARD) == 5.0 + GUARD
+    assert arrive(plan, 5.0 + GUARD).state is State.WAITING  # behind the one in line, though nobody has looked yet
     assert plan.admit(5.0 + GUARD) == [waiting]
 
 

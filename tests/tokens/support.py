@@ -10,9 +10,11 @@ from typing import Any
 import redis
 
 from gateway.errors import GatewayError, StoreUnavailable
-from gateway.events import Event
+from gateway.events import Event, ignore
 from gateway.exchange import Buffered, Exchange, Headers, Reply, header, header_values, read_all
+from gateway.redis_client.client import RedisClient
 from gateway.redis_client.scripts import Script
+from gateway.redis_client.settings import RedisSettings
 from gateway.tokens.claims import Mint, RefreshToken
 from gateway.tokens.layer import TokensLayer
 from gateway.tokens.ledger import Ledger
@@ -23,6 +25,8 @@ from tests.support.valkey import ValkeyServer
 
 SECRET = "hush-access-key-of-at-least-32-bytes"
 START = 1_800_000_000.0
+KEY = "gw:t:{42}"
+"""Where the families of the portal's usual user are."""
 
 
 class SetClock:
@@ -237,3 +241,30 @@ def records_of(client: redis.Redis, key: str) -> dict[str, Record]:
                 int(generation), key_id, int(rotated), int(auth), int(expires), adopted == "1", device
             )
     return records
+
+
+def connect(server: ValkeyServer, timeout: float = 5.0) -> RedisClient:
+    """Return a real client with time enough for a busy machine."""
+    settings = RedisSettings(command_timeout=timeout, connect_timeout=timeout)
+    return RedisClient.connect(settings, server.url, emit=ignore)
+
+
+def another_gateway(portal: Portal, **changes: Any) -> Portal:
+    """Return a second replica on the same ledger, with nothing of the first one's memory."""
+    return Portal(portal.ledger, portal.clock, **changes)
+
+
+def generation(portal: Portal, outcome: Outcome) -> int:
+    """Return the generation that a success brought."""
+    assert outcome.status == 200
+    return portal.read(outcome.token).generation
+
+
+def same(*outcomes: Outcome) -> bool:
+    """Tell whether all brought the same refresh token, without showing it."""
+    return len({outcome.token for outcome in outcomes}) == 1
+
+
+def state_of(client: TimedClient) -> Any:
+    """Return the raw hash of the portal's usual user."""
+    return client.redis.hgetall(KEY)

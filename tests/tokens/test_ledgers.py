@@ -1,17 +1,11 @@
-"""One contract for both forms of the ledger, and generated sequences that hold them together step by step."""
+"""One contract for both forms of the ledger."""
 
 from __future__ import annotations
 
-import asyncio
-import copy
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
 from gateway.tokens.ledger import Ledger
 from gateway.tokens.memory import MemoryLedger
@@ -28,7 +22,7 @@ from gateway.tokens.rotation import (
     Unknown,
 )
 from tests.support.valkey import ValkeyServer
-from tests.tokens.support import SetClock, TimedClient, records_of
+from tests.tokens.support import SetClock, TimedClient
 
 POLICY = Policy(refresh_ttl=7200, session_ttl=20_000, grace_ms=30_000, max_families=3)
 USER = "ann"
@@ -185,123 +179,3 @@ async def test_users_do_not_meet(form: Form) -> None:
     tokens = {name: await _token(form, user=name) for name in names}
     for name, token in tokens.items():
         assert await form.ledger.end(name, token, "revoked")
-
-
-class Twins(RuleBasedStateMachine):
-    """Both forms are given the same commands at the same times, and must say and hold the same."""
-
-    server: ValkeyServer
-    tokens: Bundle[Presented] = Bundle("tokens")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.clock = SetClock()
-        self.client = TimedClient(self.server, self.clock)
-        self.redis = RedisLedger(self.client, POLICY)  # type: ignore[arg-type]
-        self.count = 0
-        self._begin_dataset()
-
-    def teardown(self) -> None:
-        self.runner.close()
-        self.client.close()
-
-    def _begin_dataset(self) -> None:
-        self.client.redis.flushall()
-        self.memory = MemoryLedger(POLICY, self.clock)
-        self.snapshot: tuple[dict[bytes, bytes], Any] = ({}, None)
-        self._both("issue", "bystander", "f" * 24, "k", "")
-
-    def _run(self, call: Awaitable[Any]) -> Any:
-        async def main() -> Any:
-            return await call
-
-        return self.runner.run(main())
-
-    def _both(self, operation: str, *arguments: Any) -> Any:
-        by_table = self._run(getattr(self.memory, operation)(*arguments))
-        by_script = self._run(getattr(self.redis, operation)(*arguments))
-        assert by_script == by_table
-        return by_table
-
-    @rule(target=tokens, device=st.sampled_from(["", "phone", "a:b|c"]))
-    def login(self, device: str) -> Presented:
-        self.count += 1
-        family = f"{self.count * 7 % 1000:024x}"
-        opened = self._both("issue", USER, family, "k1", device)
-        return Presented(family, 1, opened.auth_time, opened.rotated_ms // 1000, opened.expires, device=device)
-
-    @rule(target=tokens)
-    def degraded_login(self) -> Presented:
-        self.count += 1
-        now = int(self.clock.now)
-        return Presented(f"{self.count * 7 % 1000:024x}", 1, now, now, now + POLICY.refresh_ttl, degraded=True)
-
-    @rule(target=tokens, token=tokens, key_id=st.sampled_from(["k1", "k2"]), repeat=st.booleans())
-    def refresh(self, token: Presented, key_id: str, repeat: bool) -> Any:
-        result = self._both("refresh", USER, token, key_id).result
-        if repeat:
-            self._both("refresh", USER, token, key_id)
-        return _successor(token.family, result.family) if hasattr(result, "family") else multiple()
-
-    @rule(token=tokens, reason=st.sampled_from(["revoked", "undelivered"]))
-    def end(self, token: Presented, reason: str) -> None:
-        self._both("end", USER, token, reason)
-
-    @rule(seconds=st.sampled_from([0.001, 0.999, 1, 29.999, 30, 30.001, 299, 300, 3600, 7199, 86_400, -2, -40]))
-    def time_passes(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-
-    @rule()
-    def data_is_lost(self) -> None:
-        self._begin_dataset()
-
-    @rule()
-    def replica_copies(self) -> None:
-        fields = self.client.redis.hgetall(self.redis.key(USER))
-        self.snapshot = (fields, copy.deepcopy(self.memory.users[USER]))  # type: ignore[assignment]
-
-    @rule()
-    def failover_loses_writes(self) -> None:
-        fields, user = self.snapshot
-        if user is None:
-            return
-        key = self.redis.key(USER)
-        self.client.redis.delete(key)
-        if fields:
-            self.client.redis.hset(key, mapping=fields)
-            self.client.redis.expire(key, 100_000)
-        self.memory.users[USER] = copy.deepcopy(user)
-
-    @invariant()
-    def they_hold_the_same(self) -> None:
-        held = self.memory.users[USER]
-        key = self.redis.key(USER)
-        assert records_of(self.client.redis, key) == held.records
-        assert int(self.client.redis.hget(key, "floor") or 0) == held.floor  # type: ignore[arg-type]
-
-    @invariant()
-    def the_cap_holds(self) -> None:
-        assert len(self.memory.users[USER].live()) <= POLICY.max_families
-
-    @invariant()
-    def every_hash_expires(self) -> None:
-        key = self.redis.key(USER)
-        if self.client.redis.exists(key):
-            assert self.client.redis.pttl(key) > 0  # type: ignore[operator]
-
-
-def test_generated_sequences_find_no_difference(shared_valkey: ValkeyServer) -> None:
-    """Logins, refreshes, ends, clock jumps, data loss and failovers: table and script agree after every step."""
-    machine = type("Machine", (Twins,), {"server": shared_valkey})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=100,
-            stateful_step_count=40,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )

@@ -8,22 +8,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.events import ignore
 from gateway.redis_client.client import RedisClient
-from gateway.redis_client.settings import RedisSettings
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Adopted, Policy, Presented, Replayed, Rotated, Unknown
 from tests.support.valkey import ValkeyServer
-from tests.tokens.support import SetClock, TimedClient
+from tests.tokens.support import SetClock, TimedClient, connect
 
 FAMILY = "0123456789abcdef01234567"
 POLICY = Policy()
-
-
-def connect(server: ValkeyServer, timeout: float = 5.0) -> RedisClient:
-    """Return a client with time enough for a busy machine."""
-    settings = RedisSettings(command_timeout=timeout, connect_timeout=timeout)
-    return RedisClient.connect(settings, server.url, emit=ignore)
 
 
 @pytest.fixture

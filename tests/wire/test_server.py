@@ -100,8 +100,8 @@ async def test_close_waits_for_what_is_in_flight_only() -> None:
         await asyncio.wait_for(closing, 5)
 
 
-async def test_close_ends_what_does_not_finish() -> None:
-    """After the timeout a request without an answer gets a 503, and an answer under way is broken off."""
+async def test_close_ends_what_does_not_finish(caplog: pytest.LogCaptureFixture) -> None:
+    """After the timeout a request without an answer gets a 503, and an answer under way is broken off; no log line."""
     never = asyncio.Event()
 
     async def handle(exchange: Exchange) -> Reply:
@@ -121,6 +121,7 @@ async def test_close_ends_what_does_not_finish() -> None:
         with pytest.raises(ConnectionResetError):
             await answered.rest()
         await asyncio.wait_for(closing, 5)
+    assert not caplog.records
 
 
 async def test_close_before_start_and_twice() -> None:
