@@ -28,7 +28,7 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 class Metrics:
     """The metrics of one gateway; attributes are named like the metrics, without the prefix `gateway_`."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # long, because it is the list of all names, to be read in one go
         self.registry = registry = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
