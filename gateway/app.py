@@ -87,8 +87,8 @@ class Gateway:
         self._settings = settings
         self._clock = clock
         self._metrics = Metrics()
-        self._recorder = Recorder(self._metrics)
-        self._journal = Journal(clock)
+        self._recorder = Recorder(self._metrics, ["backend", *(p.upstream for p in settings.policies if p.base_url)])
+        self._journal = Journal(clock, strict=settings.file.tokens.require_redis)
         self._background: list[Work] = [partial(watch_lag, self._metrics, clock)]
         self._stack = AsyncExitStack()
         self._gate: Gate | None = None
@@ -103,8 +103,9 @@ class Gateway:
         file = self._settings.file
         url = file.redis.url
         if url == EMBEDDED:
-            if not file.tokens.enabled:
-                return  # nothing would use it
+            if not (file.tokens.enabled or file.tokens.require_redis):
+                self._metrics.without_redis()
+                return
             embedded = EmbeddedServer(file.redis.data_dir, self.emit)
             self._stack.push_async_callback(embedded.stop)
             url = await embedded.start()
@@ -174,20 +175,26 @@ class Gateway:
         self._stack.push_async_callback(backend.aclose)
         layers: list[Layer] = [
             IngressObserver(self._metrics, label(named), [str(route) for route in named], self._clock),
-            RescueLayer("ingress", file.ingress.errors, self.emit),
+            RescueLayer("backend", file.ingress.errors, self.emit),
             maintenance,
             *self._token_layers(),
         ]
         return chain(layers, backend.handle)
 
     def _token_layers(self) -> list[Layer]:
-        """Redis availability, then tokens; neither exists while tokens are off."""
+        """Redis availability, in strict mode also while tokens are the backend's; then tokens."""
         tokens = self._settings.file.tokens
-        if not tokens.enabled or self._redis is None or self._gate is None:
+        if self._redis is None or self._gate is None:
             return []
         gate, routes = self._gate, tokens.routes
         logout = any_of([routes.logout])
-        strict = AvailabilityLayer(lambda: gate.available, any_of(routes.all()), passes=logout)
+        # A logout answers for an outage itself, if it is the gateway's: it clears the cookies first.
+        passes = logout if tokens.enabled else any_of(())
+        strict = [AvailabilityLayer(lambda: gate.available, any_of(routes.all()), passes=passes)]
+        if not tokens.require_redis:
+            strict = []
+        if not tokens.enabled:
+            return [*strict]
         ledger = RedisLedger(self._redis, tokens.policy, self._settings.file.redis.key_prefix)
         layer = TokensLayer(
             tokens,
@@ -198,7 +205,7 @@ class Gateway:
             emit=self.emit,
             clock=self._clock,
         )
-        return [strict, layer] if tokens.require_redis else [layer]
+        return [*strict, layer]
 
     def _egress(self, policy: PolicySettings, throttle: ThrottleLayer) -> Handler:
         """backend → vendor."""
@@ -207,7 +214,7 @@ class Gateway:
         watch_throttle(self._metrics, throttle.throttle.snapshot)
         layers: list[Layer] = [
             EgressObserver(self._metrics),
-            RescueLayer("egress", self._settings.file.ingress.errors, self.emit),
+            RescueLayer(policy.upstream, self._settings.file.ingress.errors, self.emit),
             throttle,
         ]
         return chain(layers, vendor.handle)
@@ -222,6 +229,7 @@ class Gateway:
             limits=ingress.limits,
             idle_timeout=ingress.idle_timeout,
             key="ingress.listen",
+            shape=ingress.errors,
         )
 
     def _admin_listener(self, health: Health) -> Listener:

@@ -47,6 +47,18 @@ STATUS: Final[dict[Code, tuple[int, str]]] = {
 """Every code with its status and standard reason phrase."""
 
 
+Shape = Literal["problem", "nest"]
+"""How the gateway's own errors look as JSON: RFC 9457, or the shape of NestJS."""
+
+
+def document(shape: Shape, *, code: str, status: int, title: str, detail: str) -> tuple[str, dict[str, object]]:
+    """Return content type and content of an error in a shape; all texts are public."""
+    if shape == "nest":
+        return "application/json; charset=utf-8", {"statusCode": status, "message": detail, "error": title}
+    problem = {"type": f"urn:gateway:error:{code}", "title": title, "status": status, "detail": detail}
+    return "application/problem+json", problem
+
+
 class GatewayError(Exception):
     """A failure that the client is told of.
 

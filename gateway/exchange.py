@@ -149,6 +149,8 @@ class Exchange:
     """The configured pattern the request met: the `route` label of the metrics."""
     before_send: Callable[[], Awaitable[None]] | None = None
     """Awaited by the upstream when its connection is ready, directly before the first byte is written."""
+    on_unsent: Callable[[], None] | None = None
+    """Called by the upstream when it cannot write after `before_send`: nothing has left, and it will ask again."""
     on_informational: Callable[[int, bytes, Headers], None] | None = None
     """Called by the upstream for each 1xx (not 101) with status, reason and headers, to relay it."""
     upstream_seconds: float = 0.0

@@ -10,13 +10,11 @@ import html
 import json
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from gateway.errors import Code, GatewayError
+from gateway.errors import Code, GatewayError, Shape, document
 from gateway.events import Emit, Event
 from gateway.exchange import Buffered, Exchange, Handler, Headers, Reply, header_values
-
-Shape = Literal["problem", "nest"]
 
 PUBLIC: Final[dict[Code, str]] = {
     "maintenance": "The service is under maintenance.",
@@ -42,7 +40,8 @@ PUBLIC: Final[dict[Code, str]] = {
 class Refused(Event):
     """A request ended with one of the gateway's own errors."""
 
-    direction: str
+    upstream: str
+    """What the request was meant for: `backend`, or a policy's name."""
     route: str
     code: str
     private: str
@@ -58,8 +57,8 @@ class Crashed(Event):
 class RescueLayer:
     """Turns whatever an inner layer raises into a reply."""
 
-    def __init__(self, direction: str, shape: Shape, emit: Emit) -> None:
-        self._direction = direction
+    def __init__(self, upstream: str, shape: Shape, emit: Emit) -> None:
+        self._upstream = upstream
         self._shape = shape
         self._emit = emit
 
@@ -68,7 +67,7 @@ class RescueLayer:
         try:
             return await forward(exchange)
         except GatewayError as error:
-            self._emit(Refused(self._direction, exchange.route, error.code, error.private))
+            self._emit(Refused(self._upstream, exchange.route, error.code, error.private))
             return render(error, exchange, self._shape)
         except Exception as error:  # the border: anything unforeseen is a 500 and a log line with its traceback
             self._emit(Crashed(error))
@@ -80,13 +79,9 @@ def render(error: GatewayError, exchange: Exchange, shape: Shape) -> Reply:
     detail = error.detail or PUBLIC[error.code]
     if prefers_html(b",".join(header_values(exchange.headers, b"accept"))):
         content_type, content = b"text/html; charset=utf-8", _page(error, detail)
-    elif shape == "nest":
-        content_type = b"application/json; charset=utf-8"
-        content = _json({"statusCode": error.status, "message": detail, "error": error.title})
     else:
-        content_type = b"application/problem+json"
-        problem = {"type": f"urn:gateway:error:{error.code}", "title": error.title}
-        content = _json({**problem, "status": error.status, "detail": detail})
+        kind, told = document(shape, code=error.code, status=error.status, title=error.title, detail=detail)
+        content_type, content = kind.encode(), json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
     headers: Headers = [
         (b"Content-Type", content_type),
         (b"Content-Length", str(len(content)).encode()),
@@ -101,7 +96,10 @@ def render(error: GatewayError, exchange: Exchange, shape: Shape) -> Reply:
 
 
 def prefers_html(accept: bytes) -> bool:
-    """Tell whether `text/html` is named in an Accept field and ranked above JSON (RFC 9110 section 12.5.1)."""
+    """Tell whether an Accept field names `text/html` and ranks it above JSON (RFC 9110 section 12.5.1).
+
+    Where JSON is covered only by a wildcard, an equal rank is enough: the page was asked for by name.
+    """
     if b"text/html" not in accept.lower():
         return False
     ranks: dict[str, float] = {}
@@ -109,8 +107,11 @@ def prefers_html(accept: bytes) -> bool:
         kind, *parameters = (p.strip() for p in part.split(";"))
         ranks[kind] = max(ranks.get(kind, 0.0), _quality(parameters))
     page = ranks.get("text/html", 0.0)
-    machine = max(ranks.get("application/json", 0.0), ranks.get("application/problem+json", 0.0))
-    return page > 0.0 and page > machine
+    named = [rank for kind, rank in ranks.items() if kind == "application/json" or kind.endswith("+json")]
+    if any(rank >= page for rank in named):
+        return False
+    wildcard = ranks.get("application/*", ranks.get("*/*", 0.0))
+    return page > 0.0 and (bool(named) or page >= wildcard)
 
 
 def _quality(parameters: list[str]) -> float:
@@ -122,10 +123,6 @@ def _quality(parameters: list[str]) -> float:
             except ValueError:
                 return 0.0
     return 1.0
-
-
-def _json(value: dict[str, object]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 _PAGE: Final = """<!doctype html>

@@ -17,6 +17,10 @@ _BYTES: Final = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _METHOD: Final = re.compile(r"[A-Z][A-Z0-9!#$%&'*+.^_`|~-]*")
 
 
+class Unsuitable(ValueError):
+    """What the validators of settings raise: its text says what the key needs, and never repeats what it was given."""
+
+
 class Settings(BaseModel):
     """Base of every room's settings: frozen, an unknown key is an error."""
 
@@ -27,13 +31,13 @@ def parse_duration(value: Any) -> float:
     """Return seconds from a text such as `250ms`, `30s`, `12m`, `4h` or `7d`.
 
     Raises:
-        ValueError: for anything else; a bare number has no unit and is refused.
+        Unsuitable: for anything else; a bare number has no unit and is refused.
     """
     if isinstance(value, float):  # a default, already in seconds
         return value
     match = _DURATION.fullmatch(str(value).strip())
     if match is None:
-        raise ValueError("a duration needs a number and a unit (ms, s, m, h or d), such as 30s")
+        raise Unsuitable("a duration needs a number and a unit (ms, s, m, h or d), such as 30s")
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -41,13 +45,13 @@ def parse_size(value: Any) -> int:
     """Return bytes from a text such as `512B`, `64KiB` or `1MiB`.
 
     Raises:
-        ValueError: for anything else; a bare number has no unit and is refused.
+        Unsuitable: for anything else; a bare number has no unit and is refused.
     """
     if isinstance(value, int):  # a default, already in bytes
         return value
     match = _SIZE.fullmatch(str(value).strip())
     if match is None:
-        raise ValueError("a size needs a whole number and a unit (B, KiB, MiB or GiB), such as 64KiB")
+        raise Unsuitable("a size needs a whole number and a unit (B, KiB, MiB or GiB), such as 64KiB")
     return int(match[1]) * _BYTES[match[2]]
 
 
@@ -73,16 +77,16 @@ def parse_route(value: Any) -> RoutePattern:
     """Return the pattern that a text such as `POST /api/auth/login` or `/api/**` means.
 
     Raises:
-        ValueError: when the method is not an upper-case token or the path does not start with a slash.
+        Unsuitable: when the method is not an upper-case token or the path does not start with a slash.
     """
     if isinstance(value, RoutePattern):
         return value
     method, space, path = str(value).strip().rpartition(" ")
     method = method.strip()
     if not path.startswith("/") or any(c in path for c in "?#"):
-        raise ValueError("a route is [METHOD ]/path without a query, such as POST /api/auth/login")
+        raise Unsuitable("a route is [METHOD ]/path without a query, such as POST /api/auth/login")
     if space and _METHOD.fullmatch(method) is None:
-        raise ValueError("the method of a route is written in capitals, such as POST /api/auth/login")
+        raise Unsuitable("the method of a route is written in capitals, such as POST /api/auth/login")
     return RoutePattern(method if space else None, path)
 
 
@@ -93,11 +97,11 @@ def check_address(value: str) -> str:
     """Return HOST:PORT unchanged.
 
     Raises:
-        ValueError: when it is not of that form.
+        Unsuitable: when it is not of that form.
     """
     host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("an address is HOST:PORT, such as 0.0.0.0:8080")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise Unsuitable("an address is HOST:PORT, such as 0.0.0.0:8080")
     return value
 
 

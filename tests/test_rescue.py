@@ -19,7 +19,7 @@ async def answer(error: Exception, shape: str = "problem", accept: bytes = b"") 
     async def forward(exchange: Exchange) -> Reply:
         raise error
 
-    layer = RescueLayer("ingress", shape, events.append)  # type: ignore[arg-type]
+    layer = RescueLayer("backend", shape, events.append)  # type: ignore[arg-type]
     reply = await layer.handle(Exchange("GET", b"/", [(b"Accept", accept)] if accept else []), forward)
     return reply, await read_all(reply.body, 2**16), events
 
@@ -36,7 +36,7 @@ async def test_a_problem_has_type_title_status_and_detail() -> None:
         "status": 503,
         "detail": PUBLIC["queue-full"],
     }
-    assert events == [Refused("ingress", "other", "queue-full", "lane default")]
+    assert events == [Refused("backend", "other", "queue-full", "lane default")]
 
 
 async def test_the_nest_shape_is_that_of_nestjs() -> None:
@@ -81,6 +81,11 @@ async def test_an_errors_own_fields_replace_the_standard_ones() -> None:
         (b"text/html;q=0", False),
         (b"text/html;q=x", False),
         (b"TEXT/HTML", True),
+        (b"text/html, */*", True),
+        (b"*/*, text/html;q=0.1", False),
+        (b"application/*, text/html;q=0.5", False),
+        (b"application/vnd.x+json, text/html;q=0.1", False),
+        (b"application/xhtml+xml, text/html;q=0.9, application/json;q=0.1", True),
     ],
 )
 def test_only_a_client_that_ranks_html_above_json_gets_a_page(accept: bytes, page: bool) -> None:

@@ -22,6 +22,8 @@ ConfigOption = Annotated[
     typer.Option("--config", metavar="FILE", help="The configuration. Default: $GATEWAY_CONFIG, then ./config.yaml."),
 ]
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="gateway", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
@@ -65,5 +67,8 @@ def _check(config: ConfigOption = None) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. An interrupt before anything is served ends it without a word."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from typing import Final
 
 from gateway.cli.run import on_loop
+
+MISSING: Final = 1
 
 
 def demo(backend: str | None, environ: Mapping[str, str]) -> int:
     """Serve the demo until a signal; returns the exit code."""
-    from gateway.demo import start  # only here: the demo is not part of the image
-
+    try:
+        from gateway.demo import start  # only here: the demo is not part of the image
+    except ModuleNotFoundError:
+        print("The demo is not part of this installation; run it from a checkout with: make run", file=sys.stderr)
+        return MISSING
     return on_loop(start.run(backend, environ))

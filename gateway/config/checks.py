@@ -1,22 +1,24 @@
 """What must hold between the keys of `config.yaml`.
 
-The one idea: each check is a generator over sound settings that yields problems at the key an operator would change.
-No text repeats a value of `redis.url`, of a key or of a secret.
+The one idea: each check is a generator that yields problems at the key an operator would change. It asks about exactly
+the keys it reads, so that a mistake elsewhere does not silence it. No text repeats a value of `redis.url`, of a key or
+of a secret.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from pydantic import SecretStr
 
+from gateway.config.document import KeyPath, dotted
 from gateway.config.problems import Problem, did_you_mean
 from gateway.config.root import FileSettings
 from gateway.config.validation import Checked
 from gateway.redis_client.settings import EMBEDDED
-from gateway.tokens.settings import CookieSettings
+from gateway.settings import RoutePattern
 
 IN_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
 """Set by Kubernetes in every container."""
@@ -26,28 +28,31 @@ HS256_BYTES: Final = 32
 _SCHEMES: Final = ("redis", "rediss", "unix")
 _FORMS: Final = "embedded, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH"
 
+_URL: Final = ("redis", "url")
+_ENABLED: Final = ("tokens", "enabled")
+_ROUTES: Final = ("tokens", "routes")
+_KEYS: Final = ("tokens", "keys")
+_COOKIE: Final = ("tokens", "cookie")
+
 Found = Iterator[Problem]
 
 
 def check_file(config: Checked[FileSettings], environ: Mapping[str, str]) -> Found:
     """Yield every error and warning that lies between keys of `config.yaml`."""
-    settings = config.settings
-    if settings is None:
-        return
-    if config.sound("redis"):
-        yield from _redis_url(config, settings)
-    if config.sound("redis", "tokens"):
-        yield from _embedded(config, settings, environ)
-    if config.sound("tokens"):
-        yield from _keys(config, settings)
-        yield from _lifetimes(config, settings)
-        yield from _cookie(config, settings)
+    yield from _redis_url(config)
+    yield from _embedded(config, environ)
+    yield from _routes(config)
+    yield from _keys(config)
+    yield from _refresh_secret(config)
+    yield from _lifetimes(config)
+    yield from _cookie(config)
+    yield from _prefixes(config)
 
 
-def _redis_url(config: Checked[FileSettings], settings: FileSettings) -> Found:
-    text = _unusable_url(settings.redis.url)
+def _redis_url(config: Checked[FileSettings]) -> Found:
+    text = _unusable_url(config.settings.redis.url) if config.sound(_URL) else ""
     if text:
-        yield config.document.problem(("redis", "url"), text)
+        yield config.document.problem(_URL, text)
 
 
 def _unusable_url(url: str) -> str:
@@ -83,72 +88,118 @@ def _has_server(url: str) -> bool:
     return bool(server) and not parts.fragment and len(databases) <= 1 and numbered and len(options) <= len(databases)
 
 
-def _embedded(config: Checked[FileSettings], settings: FileSettings, environ: Mapping[str, str]) -> Found:
-    if settings.redis.url != EMBEDDED or settings.redis.allow_embedded:
+def _embedded(config: Checked[FileSettings], environ: Mapping[str, str]) -> Found:
+    redis, tokens = config.settings.redis, config.settings.tokens
+    if not config.sound(_URL, ("redis", "allow_embedded")) or redis.url != EMBEDDED or redis.allow_embedded:
         return
     why = []
-    if settings.tokens.require_redis:
+    if config.sound(("tokens", "require_redis")) and tokens.require_redis:
         why.append("tokens.require_redis is on")
     if environ.get(IN_KUBERNETES):
         why.append("this is Kubernetes, where other replicas would not share it")
     if why:
         remedy = "name a shared Redis (REDIS_URL), or set redis.allow_embedded: true"
-        yield config.document.problem(("redis", "url"), f"embedded is refused, because {' and '.join(why)}; {remedy}")
+        yield config.document.problem(_URL, f"embedded is refused, because {' and '.join(why)}; {remedy}")
 
 
-def _keys(config: Checked[FileSettings], settings: FileSettings) -> Found:
-    tokens = settings.tokens
+def _routes(config: Checked[FileSettings]) -> Found:
+    routes = config.settings.tokens.routes
+    every: list[tuple[KeyPath, RoutePattern]] = [
+        *(((*_ROUTES, "login", index), route) for index, route in enumerate(routes.login)),
+        ((*_ROUTES, "refresh"), routes.refresh),
+        ((*_ROUTES, "logout"), routes.logout),
+    ]
+    taken: list[tuple[KeyPath, RoutePattern]] = []
+    for path, route in every:
+        if not config.sound(path):
+            continue
+        rivals = (other for other, its in taken if other[:3] != path[:3] and _meet_the_same(route, its))
+        rival = next(rivals, None)
+        if rival is not None:
+            text = f"meets the same requests as {dotted(rival)}; each needs a route of its own"
+            yield config.document.problem(path, text)
+        taken.append((path, route))
+
+
+def _meet_the_same(one: RoutePattern, other: RoutePattern) -> bool:
+    """Whether two patterns are one to the router, for a method at least; `GET` stands for `HEAD` too."""
+    methods = {one.method, other.method}
+    overlap = len(methods) == 1 or None in methods or methods == {"GET", "HEAD"}
+    return overlap and _segments(one.path) == _segments(other.path)
+
+
+def _segments(path: str) -> list[bytes]:
+    """Return what the router makes of a path: escapes decoded, without regard to case and to slashes in excess."""
+    return [segment for segment in unquote_to_bytes(path).lower().split(b"/") if segment]
+
+
+def _keys(config: Checked[FileSettings]) -> Found:
+    keys, enabled = config.settings.tokens.keys, _enabled(config)
     first: dict[str, int] = {}
-    for index, key in enumerate(tokens.keys):
-        if first.setdefault(key.kid, index) != index:
+    for index, key in enumerate(keys):
+        path = (*_KEYS, index)
+        if config.sound((*path, "kid")) and first.setdefault(key.kid, index) != index:
             text = f"is the kid of tokens.keys[{first[key.kid]}] too; each key needs its own"
-            yield config.document.problem(("tokens", "keys", index, "kid"), text)
-        if tokens.enabled and _is_short(key.secret):
-            path = ("tokens", "keys", index, "secret")
-            yield config.document.problem(path, f"{key.alg} needs a secret of at least {HS256_BYTES} bytes")
-    if tokens.enabled and not tokens.keys:
-        yield config.document.problem(("tokens", "keys"), "tokens.enabled needs at least one key")
-    if tokens.enabled and tokens.refresh_secret is not None and _is_short(tokens.refresh_secret):
+            yield config.document.problem((*path, "kid"), text)
+        if enabled and config.sound((*path, "alg"), (*path, "secret")) and _is_short(key.secret):
+            text = f"{key.alg} needs a secret of at least {HS256_BYTES} bytes"
+            yield config.document.problem((*path, "secret"), text)
+    if enabled and config.sound(_KEYS) and not keys:
+        yield config.document.problem(_KEYS, "tokens.enabled needs at least one key")
+
+
+def _refresh_secret(config: Checked[FileSettings]) -> Found:
+    path, secret = ("tokens", "refresh_secret"), config.settings.tokens.refresh_secret
+    if _enabled(config) and config.sound(path) and secret is not None and _is_short(secret):
         text = f"must have at least {HS256_BYTES} bytes; leave it out to derive it from the first key"
-        yield config.document.problem(("tokens", "refresh_secret"), text)
+        yield config.document.problem(path, text)
+
+
+def _enabled(config: Checked[FileSettings]) -> bool:
+    return config.sound(_ENABLED) and config.settings.tokens.enabled
 
 
 def _is_short(secret: SecretStr) -> bool:
     return len(secret.get_secret_value().encode()) < HS256_BYTES
 
 
-def _lifetimes(config: Checked[FileSettings], settings: FileSettings) -> Found:
-    tokens = settings.tokens
-    if tokens.access_ttl >= tokens.refresh_ttl:
+def _lifetimes(config: Checked[FileSettings]) -> Found:
+    tokens = config.settings.tokens
+    access, refresh, session = (("tokens", name) for name in ("access_ttl", "refresh_ttl", "session_ttl"))
+    if config.sound(access, refresh) and tokens.access_ttl >= tokens.refresh_ttl:
         text = "must be shorter than tokens.refresh_ttl; a token that outlives its refresh token cannot be renewed"
-        yield config.document.problem(("tokens", "access_ttl"), text)
-    if tokens.refresh_ttl > tokens.session_ttl:
+        yield config.document.problem(access, text)
+    if config.sound(refresh, session) and tokens.refresh_ttl > tokens.session_ttl:
         text = "must not be longer than tokens.session_ttl, the end of every session"
-        yield config.document.problem(("tokens", "refresh_ttl"), text)
+        yield config.document.problem(refresh, text)
 
 
-def _cookie(config: Checked[FileSettings], settings: FileSettings) -> Found:
-    cookie = settings.tokens.cookie
-    section = ("tokens", "cookie")
-    if cookie.access == cookie.refresh:
-        yield config.document.problem((*section, "refresh"), "is the name of the access cookie too")
-    if cookie.same_site == "none" and not cookie.secure:
+def _cookie(config: Checked[FileSettings]) -> Found:
+    tokens, cookie = config.settings.tokens, config.settings.tokens.cookie
+    access, refresh, same_site, secure = ((*_COOKIE, name) for name in ("access", "refresh", "same_site", "secure"))
+    if config.sound(access, refresh) and cookie.access == cookie.refresh:
+        yield config.document.problem(refresh, "is the name of the access cookie too")
+    if not config.sound(secure) or cookie.secure:
+        return
+    if config.sound(same_site) and cookie.same_site == "none":
         text = "none needs tokens.cookie.secure: true; browsers drop such a cookie"
-        yield config.document.problem((*section, "same_site"), text)
-    for name in ("access", "refresh"):
-        text = _broken_prefix(getattr(cookie, name), cookie)
-        if text:
-            yield config.document.problem((*section, name), text)
-    if settings.tokens.enabled and settings.tokens.carrier == "cookie" and not cookie.secure:
+        yield config.document.problem(same_site, text)
+    if _enabled(config) and config.sound(("tokens", "carrier")) and tokens.carrier == "cookie":
         text = "the refresh cookie travels over plain http too; set it to true wherever clients use https"
-        yield config.document.problem((*section, "secure"), text, "warning")
+        yield config.document.problem(secure, text, "warning")
 
 
-def _broken_prefix(name: str, cookie: CookieSettings) -> str:
-    """Return what a browser would refuse such a cookie for (RFC 6265bis section 4.1.3; case does not matter)."""
-    lower = name.lower()
-    if lower.startswith("__host-") and not (cookie.secure and cookie.path == "/" and cookie.domain is None):
-        return "the prefix __Host- needs secure: true, path: / and no domain"
-    if lower.startswith("__secure-") and not cookie.secure:
-        return "the prefix __Secure- needs secure: true"
-    return ""
+def _prefixes(config: Checked[FileSettings]) -> Found:
+    """Yield what a browser would refuse a cookie for (RFC 6265bis section 4.1.3; case does not matter)."""
+    cookie = config.settings.tokens.cookie
+    insecure = config.sound((*_COOKIE, "secure")) and not cookie.secure
+    elsewhere = config.sound((*_COOKIE, "path")) and cookie.path != "/"
+    shared = config.sound((*_COOKIE, "domain")) and cookie.domain is not None
+    for key, name in (("access", cookie.access), ("refresh", cookie.refresh)):
+        path = (*_COOKIE, key)
+        if not config.sound(path):
+            continue
+        if name.lower().startswith("__host-") and (insecure or elsewhere or shared):
+            yield config.document.problem(path, "the prefix __Host- needs secure: true, path: / and no domain")
+        if name.lower().startswith("__secure-") and insecure:
+            yield config.document.problem(path, "the prefix __Secure- needs secure: true")

@@ -65,7 +65,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     problems += found
     problems += check_file(config, environ)
     policies: list[Checked[PolicySettings]] = []
-    if config.settings is not None and config.sound("policies"):
+    if config.sound(_POLICIES):
         files, found = _policy_files(document, path.parent / config.settings.policies)
         problems += found
         for file in files:
@@ -104,7 +104,7 @@ def _read_policy(file: Path, environ: Mapping[str, str], policies: list[Checked[
 def _decide(config: Checked[FileSettings], policies: list[Checked[PolicySettings]], problems: list[Problem]) -> Loaded:
     errors = [problem for problem in problems if problem.severity == "error"]
     warnings = [problem for problem in problems if problem.severity != "error"]
-    if errors or config.settings is None:
+    if errors:
         raise ConfigInvalid(errors, warnings)
-    usable = tuple(policy.settings for policy in policies if policy.settings is not None)
-    return Loaded(GatewaySettings(file=config.settings, policies=usable), tuple(sorted(set(warnings))))
+    settings = GatewaySettings(file=config.settings, policies=tuple(policy.settings for policy in policies))
+    return Loaded(settings, tuple(sorted(set(warnings))))

@@ -1,59 +1,67 @@
 """What must hold inside a policy, and between the policies and `config.yaml`.
 
-The one idea: as in `gateway.config.checks`, generators over sound settings; a conflict between two keys is told at the
-later one and names the earlier.
+The one idea: as in `gateway.config.checks`, generators that ask about exactly the keys they read; a conflict between
+two keys is told at the later one and names the earlier.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.config.document import Document, KeyPath, dotted
 from gateway.config.problems import Problem
 from gateway.config.root import FileSettings
 from gateway.config.validation import Checked
-from gateway.throttle.settings import LaneSettings, PolicySettings
+from gateway.throttle.settings import PolicySettings
 
 Found = Iterator[Problem]
+
+_LANES: Final = ("lanes",)
 
 
 def check_policy(policy: Checked[PolicySettings]) -> Found:
     """Yield every error, warning and note about one policy."""
     settings, document = policy.settings, policy.document
-    if settings is None:
-        return
-    if policy.sound("lanes"):
-        yield from _lanes(document, settings.lanes)
-    if policy.sound("queue", "rate") and settings.queue.max_wait < settings.rate.per:
+    if policy.sound(_LANES):
+        yield from _names(policy)
+        yield from _matches(policy)
+    if policy.sound(("queue", "max_wait"), ("rate", "per")) and settings.queue.max_wait < settings.rate.per:
         text = "is shorter than rate.per: calls are turned away that the next window would have room for"
         yield document.problem(("queue", "max_wait"), text, "warning")
-    if policy.sound("base_url"):
+    if policy.sound(("base_url",)):
         yield from _base_url(document, settings.base_url)
 
 
-def _lanes(document: Document, lanes: Sequence[LaneSettings]) -> Found:
+def _names(policy: Checked[PolicySettings]) -> Found:
     first: dict[str, int] = {}
-    for index, lane in enumerate(lanes):
-        if first.setdefault(lane.name, index) != index:
+    for index, lane in enumerate(policy.settings.lanes):
+        path = (*_LANES, index, "name")
+        if policy.sound(path) and first.setdefault(lane.name, index) != index:
             text = f"is the name of lanes[{first[lane.name]}] too; each lane needs its own"
-            yield document.problem(("lanes", index, "name"), text)
+            yield policy.document.problem(path, text)
+
+
+def _matches(policy: Checked[PolicySettings]) -> Found:
+    lanes, document = policy.settings.lanes, policy.document
+    for index, lane in enumerate(lanes):
+        path = (*_LANES, index, "match")
+        if not policy.sound(path):
+            continue
         last = index == len(lanes) - 1
         if last and lane.match:
             text = "the last lane takes whatever no other matched, so it has no match; add a lane without one"
-            yield document.problem(("lanes", index, "match"), text, of_key=True)
+            yield document.problem(path, text, of_key=True)
         elif not last and not lane.match:
             text = "needs a match: only the last lane takes everything, and the lanes after this one would get nothing"
-            yield document.problem(("lanes", index), text)
-        yield from _matches(document, index, lane)
-
-
-def _matches(document: Document, index: int, lane: LaneSettings) -> Found:
-    for number, match in enumerate(lane.match):
-        if (match.path is None) == (not match.header):
-            text = "needs either a path or a header with a value, and not both; write two entries for either-or"
-            yield document.problem(("lanes", index, "match", number), text)
+            yield document.problem(path[:-1], text)
+        for number, match in enumerate(lane.match):
+            entry = (*path, number)
+            if policy.sound((*entry, "path"), (*entry, "header")) and (match.path is None) == (not match.header):
+                text = "needs either a path or a header with a value, and not both; write two entries for either-or"
+                yield document.problem(entry, text)
 
 
 def _base_url(document: Document, base_url: str) -> Found:
@@ -77,7 +85,7 @@ def check_upstreams(policies: Sequence[Checked[PolicySettings]]) -> Found:
     """Yield an error for every policy of an upstream that another policy has."""
     first: dict[str, str] = {}
     for policy in policies:
-        if policy.settings is None or not policy.sound("upstream"):
+        if not policy.sound(("upstream",)):
             continue
         name, document = policy.settings.upstream, policy.document
         if name in first:
@@ -101,14 +109,14 @@ def check_listeners(config: Checked[FileSettings], policies: Sequence[Checked[Po
 def _listeners(
     config: Checked[FileSettings], policies: Sequence[Checked[PolicySettings]]
 ) -> Iterator[tuple[Document, KeyPath, str]]:
-    settings = config.settings
-    if settings is not None and config.sound("ingress"):
-        yield config.document, ("ingress", "listen"), settings.ingress.listen
-    if settings is not None and config.sound("admin"):
-        yield config.document, ("admin", "listen"), settings.admin.listen
+    ingress, admin, policy_key = ("ingress", "listen"), ("admin", "listen"), ("listen",)
+    if config.sound(ingress):
+        yield config.document, ingress, config.settings.ingress.listen
+    if config.sound(admin):
+        yield config.document, admin, config.settings.admin.listen
     for policy in policies:
-        if policy.settings is not None and policy.sound("listen"):
-            yield policy.document, ("listen",), policy.settings.listen
+        if policy.sound(policy_key):
+            yield policy.document, policy_key, policy.settings.listen
 
 
 def _collide(one: str, other: str) -> bool:

@@ -23,9 +23,21 @@ class _Form(NamedTuple):
     """The field's description, or nothing."""
 
 
+def fields(kind: Any) -> dict[str, FieldInfo]:
+    """Return the fields of a settings model by the names that operators use; none for any other type."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return {}
+    return {info.alias or name: info for name, info in kind.model_fields.items()}
+
+
+def kinds(annotation: Any) -> tuple[Any, ...]:
+    """Return the types that an annotation allows, without what else it asks of them."""
+    return tuple(form.kind for form in _forms(annotation, ""))
+
+
 def known_keys(model: type[BaseModel], path: KeyPath) -> tuple[str, ...]:
     """Return the names that the mapping at `path` may hold; none where any name is allowed."""
-    return tuple(name for form in _at(model, path) for name in _fields(form.kind))
+    return tuple(name for form in _at(model, path) for name in fields(form.kind))
 
 
 def may_be_null(model: type[BaseModel], path: KeyPath) -> bool:
@@ -38,12 +50,6 @@ def words_for(model: type[BaseModel], path: KeyPath) -> str:
     return next((form.words for form in _at(model, path) if form.words), "")
 
 
-def _fields(kind: Any) -> dict[str, FieldInfo]:
-    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-        return {}
-    return {info.alias or name: info for name, info in kind.model_fields.items()}
-
-
 def _at(model: type[BaseModel], path: KeyPath) -> tuple[_Form, ...]:
     forms: tuple[_Form, ...] = (_Form(model, ""),)
     for part in path:
@@ -52,7 +58,7 @@ def _at(model: type[BaseModel], path: KeyPath) -> tuple[_Form, ...]:
 
 
 def _inside(kind: Any, part: str | int) -> Iterator[_Form]:
-    info = _fields(kind).get(str(part))
+    info = fields(kind).get(str(part))
     if info is not None:
         yield from _forms(info.annotation, info.description or "")
     elif get_origin(kind) is dict:

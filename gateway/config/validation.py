@@ -1,12 +1,11 @@
 """A document against its settings model: pydantic validates, this module says where and in plain words.
 
-The one idea: one section's mistake does not keep the others from being looked at. What is sound after the first
-pass is validated again without the unsound keys, so that the checks across keys can run on it.
+The one idea: one mistake does not hide another. Whatever is sound is salvaged key by key, so that the checks between
+keys can run on it, and the path of everything else is kept, so that they know what not to read.
 """
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.config.document import Document, Failed, KeyPath
 from gateway.config.problems import Problem, did_you_mean, enumerate_words
+from gateway.config.salvage import salvage
 from gateway.config.schema import known_keys, may_be_null, words_for
 from gateway.config.wording import describe
 from gateway.settings import Settings
@@ -24,6 +24,8 @@ from gateway.settings import Settings
 S = TypeVar("S", bound=Settings)
 
 _UNKNOWN: Final = "extra_forbidden"
+_OF_KEY: Final = ("[key]",)
+"""The end of pydantic's location where not the value is wrong but its name in a free mapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +33,17 @@ class Checked(Generic[S]):
     """A document after validation."""
 
     document: Document
-    settings: S | None
-    """The sound parts, defaults in the place of the others; None when that makes no whole."""
-    unsound: frozenset[str]
-    """Keys of the top level that hold an error."""
+    settings: S
+    """The sound parts, in the document's shape; see `gateway.config.salvage` for what stands in the others' places."""
+    unsound: frozenset[KeyPath]
+    """Where the errors are."""
 
-    def sound(self, *names: str) -> bool:
-        """Whether none of these keys of the top level holds an error."""
-        return self.unsound.isdisjoint(names)
+    def sound(self, *paths: KeyPath) -> bool:
+        """Whether all of these can be read: neither they nor anything around them is wrong.
+
+        Of a list or a mapping that is sound, single entries may not be.
+        """
+        return not any(path[:length] in self.unsound for path in paths for length in range(len(path) + 1))
 
 
 def validate(model: type[S], document: Document) -> tuple[Checked[S], list[Problem]]:
@@ -47,8 +52,8 @@ def validate(model: type[S], document: Document) -> tuple[Checked[S], list[Probl
     try:
         settings = model.model_validate(document.data)
     except ValidationError as error:
-        return _salvage(model, document, error)
-    return Checked(document, settings, frozenset(str(path[0]) for path in document.failed)), []
+        return _sort_out(model, document, error)
+    return Checked(document, settings, frozenset(document.failed)), []
 
 
 def _take_nulls(model: type[S], document: Document) -> None:
@@ -58,25 +63,32 @@ def _take_nulls(model: type[S], document: Document) -> None:
             document.give(path, None, document.given.get(path))
 
 
-def _salvage(model: type[S], document: Document, error: ValidationError) -> tuple[Checked[S], list[Problem]]:
+def _sort_out(model: type[S], document: Document, error: ValidationError) -> tuple[Checked[S], list[Problem]]:
     found: dict[KeyPath, list[ErrorDetails]] = defaultdict(list)
     for details in error.errors(include_url=False):
         found[_resolve(details, document.data)].append(details)
+    wrong = {path for path in found if not _has_inner(path, found)}
+    unknown = {path for path in wrong if found[path][0]["type"] == _UNKNOWN}
     problems = [
-        _problem(model, document, path, found[path])
+        _problem(model, document, path, details)
         for path in found
-        if not _has_inner(path, found) and not _is_reported(path, document)
+        if path in wrong
+        for details in _of_key_and_value(found[path])
+        if _is_of_key(details[0]) or not _is_reported(path, document)
     ]
-    unknown = {path for path, details in found.items() if details[0]["type"] == _UNKNOWN}
-    unsound = frozenset(str(path[0]) for path in (found.keys() - unknown) | document.failed if path)
-    data = copy.deepcopy(document.data)
-    for path in unknown:
-        del _value_at(data, path[:-1])[path[-1]]
-    try:
-        settings = model.model_validate({key: value for key, value in data.items() if key not in unsound})
-    except ValidationError:
-        return Checked(document, None, unsound), problems
-    return Checked(document, settings, unsound), problems
+    settings = salvage(model, document.data, wrong | document.failed)
+    return Checked(document, settings, frozenset(wrong - unknown | document.failed)), problems
+
+
+def _of_key_and_value(details: list[ErrorDetails]) -> list[list[ErrorDetails]]:
+    """Part two mistakes that stand at one path; what is left together are the ways in which one value was tried."""
+    of_key = [one for one in details if _is_of_key(one)]
+    of_value = [one for one in details if not _is_of_key(one)]
+    return [group for group in (of_key, of_value) if group]
+
+
+def _is_of_key(details: ErrorDetails) -> bool:
+    return details["type"] == _UNKNOWN or details["loc"][-1:] == _OF_KEY
 
 
 def _resolve(details: ErrorDetails, data: Any) -> KeyPath:
@@ -107,13 +119,14 @@ def _problem(model: type[S], document: Document, path: KeyPath, details: list[Er
         return document.problem(path, f"is not a known key{hint}", of_key=True)
     if kind == "missing":
         return document.problem(path, "is missing and has no default")
-    raw = _value_at(document.data, path)
+    of_key = _is_of_key(details[0])
+    raw = path[-1] if of_key else _value_at(document.data, path)
     words = words_for(model, path)
     needs, hints = zip(*(describe(one, raw, words) for one in details), strict=True)
     need = " or ".join(dict.fromkeys(needs)).replace(" or must be ", " or ")
-    variables = () if path in document.given else document.variables.get(path, ())
+    variables = () if of_key or path in document.given else document.variables.get(path, ())
     source = f" (the value comes from {enumerate_words(variables, 'and')})" if variables else ""
-    return document.problem(path, f"{need}{''.join(hints)}{source}")
+    return document.problem(path, f"{need}{''.join(hints)}{source}", of_key=of_key)
 
 
 def _value_at(data: Any, path: KeyPath) -> Any:

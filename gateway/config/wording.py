@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic_core import ErrorDetails
 
 from gateway.config.problems import did_you_mean, enumerate_words
-from gateway.settings import parse_duration, parse_size
+from gateway.settings import Unsuitable, parse_duration, parse_size
 
 _NEEDS: Final = {
     "int_": "must be a whole number",
@@ -49,9 +49,8 @@ def describe(error: ErrorDetails, raw: Any, words: str) -> tuple[str, str]:
         allowed = _QUOTED.findall(str(context["expected"]))
         return f"must be {enumerate_words(allowed)}", did_you_mean(raw, allowed) if isinstance(raw, str) else ""
     if kind == "value_error":
-        text = str(context["error"])
-        quotes_value = isinstance(raw, str) and raw != "" and raw in text
-        return "is not valid" if quotes_value else text, ""
+        ours = isinstance(context["error"], Unsuitable)
+        return str(context["error"]) if ours else "is not valid", ""  # a foreign text may repeat the value
     if kind in _BOUNDS:
         words_of_bound, name = _BOUNDS[kind]
         return f"must be {words_of_bound} {context[name]:g}{_unit(raw)}", ""

@@ -52,21 +52,24 @@ class Digest:
         self._next = now + self._period
         return held
 
-    def reset(self) -> None:
-        """Forget: the next one is the first again."""
-        self._next, self._held = None, 0
+    def end(self) -> int:
+        """Start over, the next one is the first again; returns how many were held back and not told."""
+        held, self._held, self._next = self._held, 0, None
+        return held
 
 
 class Journal:
     """Writes a log line for each event that deserves one."""
 
-    def __init__(self, clock: Clock = SYSTEM) -> None:
+    def __init__(self, clock: Clock = SYSTEM, *, strict: bool = False) -> None:
+        """`strict`: token operations need Redis, so its loss is told in those words at once."""
         self._clock = clock
+        self._strict = strict
         self._log = structlog.stdlib.get_logger("gateway")
         self._audit = structlog.stdlib.get_logger("gateway.audit")
         self._maintenance = Digest()
         self._required = Digest()
-        self._refused: dict[str, Digest] = {}
+        self._refused: dict[tuple[str, str], Digest] = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             MaintenanceChanged: self._maintenance_changed,
             MaintenanceAnswered: lambda e: self._count(self._maintenance, MAINTENANCE, route=e.route),
@@ -90,32 +93,40 @@ class Journal:
         if count is not None:
             self._log.warning(text, count=count, **fields)
 
+    def _end(self, digest: Digest, text: str) -> None:
+        """Tell what was held back, and let the digest start over."""
+        held = digest.end()
+        if held:
+            self._log.warning(text, count=held)
+
     def _maintenance_changed(self, event: MaintenanceChanged) -> None:
-        self._maintenance.reset()
+        self._end(self._maintenance, MAINTENANCE)
         if event.active:
             self._count(self._maintenance, MAINTENANCE)
         else:
             self._log.info("Authentication service out of maintenance mode")
 
     def _redis_available(self, event: RedisAvailable) -> None:
-        self._required.reset()
+        self._end(self._required, REDIS_REQUIRED)
         self._log.info(REDIS_AVAILABLE, away_seconds=round(event.away_seconds, 3))
 
     def _redis_unavailable(self, event: RedisUnavailable) -> None:
-        self._required.reset()
         self._log.error(REDIS_UNAVAILABLE, reason=event.reason)
+        self._end(self._required, REDIS_REQUIRED)
+        if self._strict:
+            self._count(self._required, REDIS_REQUIRED)
 
     def _gateway_error(self, event: Refused) -> None:
         if event.code == "redis-required":
-            self._count(self._required, REDIS_REQUIRED, route=event.route, detail=event.private)
+            self._count(self._required, REDIS_REQUIRED, route=event.route, problem=event.private)
             return
         if event.code == "maintenance":
             return  # told by MaintenanceAnswered
         if event.code not in _WARNINGS:
-            self._log.debug("Request refused", code=event.code, route=event.route, detail=event.private)
+            self._log.debug("Request refused", code=event.code, route=event.route, problem=event.private)
             return
-        digest = self._refused.setdefault(f"{event.direction} {event.code}", Digest())
-        self._count(digest, "Request failed", code=event.code, direction=event.direction, detail=event.private)
+        digest = self._refused.setdefault((event.upstream, event.code), Digest())
+        self._count(digest, "Request failed", code=event.code, upstream=event.upstream, problem=event.private)
 
 
 def _audit_fields(event: Audit) -> dict[str, Any]:

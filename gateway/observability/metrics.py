@@ -57,7 +57,7 @@ class Metrics:
         self.maintenance_active = gauge("maintenance_active", "1 while maintenance is on.")
         self.maintenance_responses_total = counter("maintenance_responses_total", "Requests answered by maintenance.")
         self.draining = gauge("draining", "1 while the gateway drains.")
-        self.redis_up = gauge("redis_up", "1 while Redis answers.")
+        self.redis_up = gauge("redis_up", "1 while Redis answers; absent when nothing uses Redis.")
         self.redis_command_duration_seconds = histogram(
             "redis_command_duration_seconds", "Time to an answer of Redis.", REDIS_BUCKETS, "command"
         )
@@ -84,6 +84,10 @@ class Metrics:
         self.event_loop_lag_seconds = gauge("event_loop_lag_seconds", "How late the event loop woke up last.")
         build = gauge("build_info", "Always 1; the version is a label.", "version")
         build.labels(__version__).set(1)
+
+    def without_redis(self) -> None:
+        """Expose no `redis_up`: nothing uses Redis, so nobody should be alerted that it is away."""
+        self.registry.unregister(self.redis_up)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the exposition and its content type, in the format that `accept` asks for."""

@@ -6,8 +6,8 @@ and kept, because looking a child up by its labels costs more than moving it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from gateway.availability.events import RedisAvailable, RedisUnavailable
 from gateway.events import Event
@@ -17,6 +17,9 @@ from gateway.redis_client.events import CommandFailed, CommandFinished
 from gateway.throttle.events import CallDispatched, CallFinished
 from gateway.tokens.events import ExcessFamiliesCleaned, FamiliesAtLogin, ReuseDetected, TokenOperation
 from gateway.wire.events import UpstreamFailed, UpstreamResponded
+
+UPSTREAM_REASONS: Final = ("connect", "dns", "tls", "timeout", "protocol", "disconnect")
+REDIS_KINDS: Final = ("timeout", "connection", "loading", "readonly", "oom", "auth", "other")
 
 
 class Children:
@@ -38,8 +41,8 @@ class Children:
 class Recorder:
     """Moves the metrics as events come in."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, upstreams: Sequence[str] = ()) -> None:
+        """`upstreams` are those whose counters exist before they have failed."""
         self._responses = Children(metrics.upstream_responses_total)
         self._errors = Children(metrics.upstream_errors_total)
         self._commands = Children(metrics.redis_command_duration_seconds)
@@ -61,8 +64,18 @@ class Recorder:
             ExcessFamiliesCleaned: lambda e: metrics.token_families_evicted_total.inc(len(e.families)),
             ReuseDetected: lambda e: metrics.token_reuse_detected_total.inc(),
             CallDispatched: lambda e: self._waits(e.upstream, e.lane).observe(e.waited),
-            CallFinished: lambda e: self._calls(e.upstream, e.lane, e.outcome).inc(),
+            CallFinished: self._finished,
         }
+        for upstream in upstreams:
+            for reason in UPSTREAM_REASONS:
+                self._errors(upstream, reason)
+        for kind in REDIS_KINDS:
+            self._redis_errors(kind)
+
+    def _finished(self, event: CallFinished) -> None:
+        self._calls(event.upstream, event.lane, event.outcome).inc()
+        if event.outcome == "timeout":  # the lane's limit: the vendor's road itself only saw a cancellation
+            self._errors(event.upstream, "timeout").inc()
 
     def __call__(self, event: Event) -> None:
         handler = self._handlers.get(type(event))

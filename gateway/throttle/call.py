@@ -28,9 +28,9 @@ class State(Enum):
 class Lane:
     """A queue with its own concurrency."""
 
-    __slots__ = ("concurrency", "in_flight", "mean", "name", "pending", "waiting")
+    __slots__ = ("_ran", "concurrency", "in_flight", "mean", "name", "pending", "waiting")
 
-    def __init__(self, name: str, concurrency: int) -> None:
+    def __init__(self, name: str, concurrency: int, guess: float = 0.0) -> None:
         self.name = name
         self.concurrency = concurrency
         self.waiting: OrderedDict[Call, None] = OrderedDict()
@@ -39,12 +39,14 @@ class Lane:
         """Permits given out."""
         self.pending = 0
         """Permits of calls that have no slot yet."""
-        self.mean = 0.0
-        """Seconds that a call runs, as a moving mean; zero until one has ended."""
+        self.mean = guess
+        """Seconds that a call runs, as a moving mean; a guess until one has ended."""
+        self._ran = False
 
     def ran(self, seconds: float) -> None:
         """Note how long a call took from its slot to its end."""
-        self.mean += (_SMOOTHING if self.mean else 1.0) * (seconds - self.mean)
+        self.mean += (_SMOOTHING if self._ran else 1.0) * (seconds - self.mean)
+        self._ran = True
 
 
 @dataclass(slots=True, eq=False)
@@ -58,5 +60,7 @@ class Call:
     """When its last slot was taken."""
     waited: float = 0.0
     """Seconds in line and for a slot; kept by the edge."""
+    told: bool = False
+    """Its wait was reported; kept by the edge."""
     waiter: Any = None
     """What the edge wakes; the schedule never looks at it."""

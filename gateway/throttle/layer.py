@@ -57,7 +57,7 @@ class ThrottleLayer:
         finally:
             exchange.upstream_seconds += self._now() - arrived
         passage = _Passage(self.throttle, call, exchange, self._timeouts[lane], self._now)
-        exchange.before_send = passage.before_send
+        exchange.before_send, exchange.on_unsent = passage.before_send, passage.on_unsent
         try:
             async with passage.limit:
                 reply = await forward(exchange)
@@ -109,6 +109,11 @@ class _Passage:
         finally:
             self._exchange.upstream_seconds += self._now() - asked
         self.limit.reschedule(asyncio.get_running_loop().time() + self._timeout)
+
+    def on_unsent(self) -> None:
+        """Give the slot back, and stop the lane's timeout until the next one."""
+        self._throttle.unsent(self._call)
+        self.limit.reschedule(None)
 
 
 def _outcome(error: BaseException, expired: bool) -> Outcome:

@@ -14,11 +14,13 @@ deadlines stand in the order of arrival.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Final, Literal
 
 from gateway.throttle.call import Call, Lane, State
+from gateway.throttle.pace import Pace
 from gateway.throttle.window import Taken, Window
 
 _SLACK: Final = 64
@@ -31,17 +33,6 @@ class Rejected:
 
     reason: Literal["queue-full", "queue-timeout"]
     retry_after: float
-
-
-class Pace:
-    """The leaky bucket as the schedule sees it: drops that were drawn and not used, and how fast more can come."""
-
-    __slots__ = ("burst", "drops", "interval")
-
-    def __init__(self, cap: float, per: float) -> None:
-        self.burst = cap
-        self.interval = per / cap
-        self.drops = 0
 
 
 class Schedule:
@@ -62,10 +53,18 @@ class Schedule:
     )
 
     def __init__(
-        self, lanes: dict[str, int], window: Window, *, max_depth: int, max_wait: float, pace: Pace | None = None
+        self,
+        lanes: Mapping[str, int],
+        window: Window,
+        *,
+        max_depth: int,
+        max_wait: float,
+        pace: Pace | None = None,
+        guesses: Mapping[str, float] | None = None,
     ) -> None:
-        """`lanes` maps each name to its concurrency."""
-        self.lanes = {name: Lane(name, concurrency) for name, concurrency in lanes.items()}
+        """`lanes` maps each name to its concurrency, `guesses` to the seconds that its first call is taken to run."""
+        guesses = guesses or {}
+        self.lanes = {name: Lane(name, concurrency, guesses.get(name, 0.0)) for name, concurrency in lanes.items()}
         self.window = window
         self.max_depth = max_depth
         self.max_wait = max_wait
@@ -138,6 +137,15 @@ class Schedule:
             return True
         self._withdraw(call)
         return False
+
+    def unsent(self, call: Call) -> None:
+        """Say that `call` could not use its slot: nothing was written, the slot is free, and it will `ask` anew."""
+        assert call.state is State.RUNNING
+        assert call.granted is not None
+        self.window.refund(call.granted)
+        if self.pace is not None:
+            self.pace.drops += 1
+        self._withdraw(call)
 
     def leave(self, now: float, call: Call) -> bool:
         """Take `call` out, whatever its state, and take back all it holds; False when it had left before."""

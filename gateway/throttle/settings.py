@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from gateway.settings import Address, PositiveDuration, Route, Settings
+from gateway.settings import Address, PositiveDuration, Route, Settings, Unsuitable
 
 Name = Annotated[
     str,
@@ -67,7 +67,7 @@ def _loopback_address(value: str) -> str:
     except ValueError:
         loopback = False
     if not loopback:
-        raise ValueError("an egress listener must be on loopback, such as 127.0.0.1:9181")
+        raise Unsuitable("an egress listener must be on loopback, such as 127.0.0.1:9181")
     return value
 
 
@@ -80,9 +80,9 @@ def _base_url(value: str) -> str:
     except ValueError:  # the brackets or the port
         usable = False
     if not usable or parts.query or parts.fragment:
-        raise ValueError("a base URL is http(s)://HOST[:PORT][/PATH]")
+        raise Unsuitable("a base URL is http(s)://HOST[:PORT][/PATH]")
     if parts.username is not None:
-        raise ValueError("a base URL holds no credentials")
+        raise Unsuitable("a base URL holds no credentials")
     return value.rstrip("/")
 
 

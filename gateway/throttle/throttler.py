@@ -22,10 +22,13 @@ from gateway.errors import GatewayError
 from gateway.events import Emit, ignore
 from gateway.throttle.call import Call, State
 from gateway.throttle.events import CallDispatched, CallFinished, Outcome
-from gateway.throttle.schedule import Pace, Rejected, Schedule
+from gateway.throttle.pace import Pace
+from gateway.throttle.schedule import Rejected, Schedule
 from gateway.throttle.settings import PaceSettings, PolicySettings
 from gateway.throttle.window import Window
 
+_GUESS: Final = 0.1
+"""Until a call has ended, it is taken to run for this share of its lane's timeout."""
 _TICK: Final = 0.001
 """The shortest timer: loops that count milliseconds would ring a shorter one too early, again and again."""
 
@@ -67,6 +70,7 @@ class Throttle:
             max_depth=policy.queue.max_depth,
             max_wait=policy.queue.max_wait,
             pace=Pace(policy.pace.cap, policy.pace.per) if policy.pace else None,
+            guesses={lane.name: lane.timeout * _GUESS for lane in policy.lanes},
         )
         self._limiter = _limiter(policy.pace) if policy.pace else None
         self._emit = emit
@@ -112,7 +116,13 @@ class Throttle:
                 break
         if self._schedule.depth:
             self._pump(now)
-        self._emit(CallDispatched(self.upstream, call.lane.name, call.waited))
+        if not call.told:
+            call.told = True
+            self._emit(CallDispatched(self.upstream, call.lane.name, call.waited))
+
+    def unsent(self, call: Call) -> None:
+        """Give the slot of a dispatched call back, because nothing was written; it has to be dispatched again."""
+        self._schedule.unsent(call)
 
     def leave(self, call: Call, outcome: Outcome) -> None:
         """Give back all that `call` holds, and report its outcome; only the first time counts."""

@@ -6,17 +6,17 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from gateway.settings import PositiveDuration, Route, RoutePattern, Settings, parse_route
+from gateway.settings import PositiveDuration, Route, RoutePattern, Settings, Unsuitable, parse_route
 from gateway.tokens.rotation import Policy
 
 _REGISTERED: Final = frozenset(("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "deg"))
 """Claims that the gateway sets by itself (RFC 7519 section 4.1, and its own mark)."""
 
 
-def _none_registered(claims: dict[str, str]) -> dict[str, str]:
-    for name in sorted(_REGISTERED.intersection(claims)):
-        raise ValueError(f"{name} is a claim that the gateway sets by itself; choose another name")
-    return claims
+def _not_registered(name: str) -> str:
+    if name in _REGISTERED:
+        raise Unsuitable("is a claim that the gateway sets by itself; choose another name")
+    return name
 
 
 CookieName = Annotated[
@@ -43,7 +43,7 @@ class IdentitySettings(Settings):
     """JSON pointers (RFC 6901) into a 2xx login response."""
 
     subject: Pointer = "/user/id"
-    claims: Annotated[dict[str, Pointer], AfterValidator(_none_registered)] = Field(
+    claims: dict[Annotated[str, AfterValidator(_not_registered)], Pointer] = Field(
         default={"email": "/user/email", "role": "/user/role"}
     )
 

@@ -7,7 +7,8 @@ pass unchanged. `tests/wire/test_acceptor.py` fails when a name used here change
 What is leaned on, in aiohttp 3.14: `RequestHandler.start` calls the server's `request_factory`, sets `_task`, calls
 `_cancel` and `_finish` on what it made; then it calls `prepare` and `write_eof` on what the handler returned and reads
 its `keep_alive`. `set_parser` hands over the raw bytes that follow an upgrade. `EMPTY_PAYLOAD` means: no body.
-`_waiter` is a future while the connection waits for a request.
+`_waiter` is a future while the connection waits for a request. `data_received` appends to `_messages` what the parser
+could not read, as an `_ErrInfo`, and `_current_request` is what is being handled.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import Any, Final, Protocol, cast
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web_protocol import _ErrInfo
 
+from gateway.errors import Shape
 from gateway.wire import admission
 
 KEEPALIVE_SECONDS: Final = 75.0
@@ -111,6 +114,17 @@ class ClientConnection(web.RequestHandler):
         self._inlet = inlet
         self.set_parser(cast(Any, inlet))
 
+    def data_received(self, data: bytes) -> None:
+        """Read on, and tell whoever reads a body that its framing has broken.
+
+        aiohttp only queues the fault as if it were the next request, behind one that waits for the rest of its body.
+        """
+        super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo) and self._current_request is not None:
+            payload = cast(Inbound, self._current_request).payload
+            if not payload.is_eof():
+                payload.set_exception(web.RequestPayloadError("broken framing"))
+
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Keep the other direction of a tunnel open when the client has ended its own; else the default: close."""
         if self._inlet is None:
@@ -125,7 +139,8 @@ class ClientConnection(web.RequestHandler):
         if self.transport is None:
             return CLOSE
         if status == 400:
-            self.transport.write(admission.explain(exc, self.max_line_size).as_bytes())
+            refusal = admission.explain(exc, self.max_line_size)
+            self.transport.write(refusal.as_bytes(cast(Acceptor, self._manager).shape))
         else:  # a fault of the gateway after which nothing is known of what was sent
             self.transport.abort()
         return CLOSE
@@ -137,7 +152,10 @@ class Acceptor(web.Server):
     aiohttp's own factory answers any TypeError by dropping every tuning option; here it is raised.
     """
 
-    def __init__(self, handler: Callable[[Inbound], Awaitable[web.StreamResponse]], **options: Any) -> None:
+    def __init__(
+        self, handler: Callable[[Inbound], Awaitable[web.StreamResponse]], shape: Shape = "problem", **options: Any
+    ) -> None:
+        self.shape = shape
         super().__init__(
             cast(Any, handler),
             request_factory=cast(Any, Inbound),

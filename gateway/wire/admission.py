@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol
 from aiohttp.hdrs import HOST, TRANSFER_ENCODING
 from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
 
+from gateway.errors import Shape, document
 from gateway.wire.settings import LimitSettings
 
 VERSIONS: Final = ((1, 0), (1, 1))
@@ -46,12 +47,12 @@ class Refusal(NamedTuple):
     code: str
     detail: str
 
-    def as_bytes(self) -> bytes:
-        """Return the whole answer: a problem document (RFC 9457), and `Connection: close`."""
-        problem = {"type": f"urn:gateway:error:{self.code}", "title": self.title, "status": self.status}
-        content = json.dumps(problem | {"detail": self.detail})
+    def as_bytes(self, shape: Shape) -> bytes:
+        """Return the whole answer in the shape of the gateway's own errors, with `Connection: close`."""
+        kind, told = document(shape, code=self.code, status=self.status, title=self.title, detail=self.detail)
+        content = json.dumps(told)
         return (
-            f"HTTP/1.1 {self.status} {self.title}\r\nContent-Type: application/problem+json\r\n"
+            f"HTTP/1.1 {self.status} {self.title}\r\nContent-Type: {kind}\r\n"
             f"Cache-Control: no-store\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n{content}"
         ).encode()
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from gateway.clock import SYSTEM, Clock
 from gateway.events import Emit, ignore
-from gateway.exchange import Body, Buffered, Exchange, Headers, Reply
+from gateway.exchange import Body, Buffered, Exchange, Headers, Reply, header
 from gateway.wire.broken import Broken, Reason
 from gateway.wire.connection import Connection, Limits
 from gateway.wire.events import UpstreamFailed, UpstreamResponded
@@ -37,6 +37,8 @@ class _Request(NamedTuple):
     upgrade: bool
     replayable: bool
     """Sending it twice does no harm, and it can be sent twice."""
+    expects: bool
+    """The client waits for `100 Continue` before it sends the content."""
 
 
 class BackendUpstream:
@@ -52,6 +54,7 @@ class BackendUpstream:
         self._forwarding = forwarding
         self._emit = emit
         self._clock = clock
+        self._authority = _authority(settings.backend)
         self.pool = Pool(
             settings.backend,
             connect_timeout=settings.connect_timeout,
@@ -68,7 +71,12 @@ class BackendUpstream:
                 the header section; `upstream-timeout` (504) when there is no answer in time. Also whatever reading the
                 request's content raises.
         """
-        request = _request(exchange, self._forwarding.outgoing(exchange))
+        headers = self._forwarding.outgoing(exchange)
+        if (
+            header(headers, b"host") is None
+        ):  # HTTP/1.0 may leave it out, what goes on is HTTP/1.1 (RFC 9112 section 3.2)
+            headers.insert(0, (b"Host", self._authority))
+        request = _request(exchange, headers)
         started = self._clock.monotonic()
         try:
             response = await self._respond(exchange, request)
@@ -99,14 +107,16 @@ class BackendUpstream:
         """Send over a connection and return the header section; on any error the connection is closed."""
         if exchange.before_send is not None:
             await self._hook(exchange, connection)
+        pump = None if request.whole else Pump(connection, exchange.body, asked=request.expects)
         waiter = connection.send(
             request.data,
             whole=request.whole,
             head_request=request.head,
             upgrade=request.upgrade,
-            informational=exchange.on_informational,
+            informational=exchange.on_informational if pump is None else pump.listening(exchange.on_informational),
         )
-        pump = None if request.whole else Pump(connection, exchange.body)
+        if pump is not None:
+            pump.start()
         try:
             response = await waiter
         except BaseException:
@@ -117,6 +127,8 @@ class BackendUpstream:
             if pump is not None:
                 await pump.stop()
             raise
+        if pump is not None and pump.asking:
+            await pump.stop()  # the answer is there, and nobody wants the content any more
         response.upload = pump
         return response
 
@@ -143,6 +155,10 @@ class BackendUpstream:
         self._emit(UpstreamFailed(NAME, reason))
 
 
+def _authority(backend: str) -> bytes:
+    return b"localhost" if backend.startswith("unix:") else backend.removeprefix("http://").encode()
+
+
 def _request(exchange: Exchange, headers: Headers) -> _Request:
     """Write the header section (RFC 9112 section 3), the framing by what is known of the content."""
     body = exchange.body
@@ -154,9 +170,9 @@ def _request(exchange: Exchange, headers: Headers) -> _Request:
     if upgrade is not None:
         lines.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade)
     data = b"%b %b HTTP/1.1\r\n%b\r\n%b" % (exchange.method.encode(), exchange.target, b"".join(lines), content)
-    return _Request(
-        data, whole, exchange.method == "HEAD", upgrade is not None, whole and exchange.method in IDEMPOTENT
-    )
+    replayable = whole and exchange.method in IDEMPOTENT
+    expects = not whole and (header(headers, b"expect") or b"").lower() == b"100-continue"
+    return _Request(data, whole, exchange.method == "HEAD", upgrade is not None, replayable, expects)
 
 
 def _framed(headers: Headers, length: int | None) -> Headers:

@@ -11,7 +11,7 @@ import errno
 from typing import Final
 
 from gateway.clock import SYSTEM, Clock
-from gateway.errors import StartError
+from gateway.errors import Shape, StartError
 from gateway.exchange import Handler
 from gateway.wire.acceptor import Acceptor, Answered, Inbound
 from gateway.wire.forwarded import Forwarding
@@ -27,7 +27,8 @@ class Listener:
     """Serves HTTP/1.1 and HTTP/1.0 on one address.
 
     `key` is the configuration key that errors name; `idle_timeout` is in seconds: a body or tunnel on which no byte
-    moves either way for so long is aborted. Without `forwarding` the peer is the client.
+    moves either way for so long is aborted. `shape` is how refusals of bad HTTP look. Without `forwarding` the peer is
+    the client.
     """
 
     def __init__(
@@ -39,12 +40,13 @@ class Listener:
         limits: LimitSettings,
         idle_timeout: float | None,
         key: str,
+        shape: Shape = "problem",
         clock: Clock = SYSTEM,
     ) -> None:
         self.name = name
         self._key = key
         self._limits = limits
-        self._house = House(handler, forwarding, limits, idle_timeout, clock)
+        self._house = House(handler, forwarding, limits, idle_timeout, clock, shape)
         self._turns: set[Turn] = set()
         self._finished = asyncio.Event()
         self._acceptor: Acceptor | None = None
@@ -70,6 +72,7 @@ class Listener:
         # The parser tells a target and a field that are too long apart by nothing but the limit that it names.
         self._acceptor = Acceptor(
             self._serve,
+            shape=self._house.shape,
             max_line_size=limits.header_bytes,
             max_field_size=limits.header_bytes + 1,
             max_headers=limits.headers,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from gateway.settings import Address, PositiveDuration, Settings, Size
+from gateway.settings import Address, PositiveDuration, Settings, Size, Unsuitable
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -29,7 +29,7 @@ def _backend(value: str) -> str:
     except ValueError:  # the brackets or the port
         usable = False
     if not usable or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError("the backend is http://HOST:PORT or unix:/path/to.sock")
+        raise Unsuitable("the backend is http://HOST:PORT or unix:/path/to.sock")
     return value.rstrip("/")
 
 
@@ -38,7 +38,7 @@ def _networks(value: Any) -> Any:
         return PRIVATE
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list | tuple):
-        raise ValueError("trusted proxies are a list of networks, or `private`")
+        raise Unsuitable("trusted proxies are a list of networks, or `private`")
     return values
 
 
@@ -46,7 +46,7 @@ def _network(value: Any) -> Any:
     try:
         return ipaddress.ip_network(value)
     except ValueError:
-        raise ValueError("a network is ADDRESS/BITS without bits of a host, such as 10.0.0.0/8") from None
+        raise Unsuitable("a network is ADDRESS/BITS without bits of a host, such as 10.0.0.0/8") from None
 
 
 class LimitSettings(Settings):

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from aiohttp.hdrs import CONTENT_LENGTH, EXPECT, UPGRADE
 
 from gateway.clock import Clock
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Shape
 from gateway.exchange import Buffered, Exchange, Handler, Headers, Reply
 from gateway.wire import admission
 from gateway.wire.acceptor import CLOSE, KEEP, Answered, Inbound
@@ -42,6 +42,7 @@ class House:
     limits: LimitSettings
     idle_timeout: float | None
     clock: Clock
+    shape: Shape
     draining: bool = False
 
 
@@ -283,7 +284,7 @@ class Turn:
     # -- failures
 
     def _refuse(self, refusal: Refusal) -> Answered:
-        self._outlet.send(refusal.as_bytes())
+        self._outlet.send(refusal.as_bytes(self._house.shape))
         return CLOSE
 
     def _fail(self, error: Exception) -> Answered:

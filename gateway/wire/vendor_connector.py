@@ -20,8 +20,8 @@ from aiohttp.tracing import Trace
 from gateway.clock import Clock
 from gateway.exchange import Body, Exchange
 
-_PERMITS: Final = 3
-"""How many permits a call may spend on connections that the vendor closes while it waits."""
+_CONNECTIONS: Final = 5
+"""How many connections a vendor may close on one call while it waits for its permit."""
 
 
 class Call:
@@ -53,6 +53,11 @@ class Call:
             raise
         finally:
             self.waited += self._clock.monotonic() - started
+
+    def unsent(self) -> None:
+        """Give the permit back: the connection it was meant for is gone."""
+        if self._exchange.on_unsent is not None:
+            self._exchange.on_unsent()
 
     async def reading(self, body: Body) -> AsyncIterator[bytes]:
         """Iterate the request's content, so that `settle` knows of it."""
@@ -87,7 +92,7 @@ class VendorConnector(aiohttp.TCPConnector):
             aiohttp.ClientError: there is no connection, or the vendor closed every one while its permit was waited for.
         """
         call = CALL.get()
-        for _ in range(_PERMITS):
+        for _ in range(_CONNECTIONS):
             connection = await super().connect(req, traces, timeout)
             try:
                 await call.permit()
@@ -96,5 +101,6 @@ class VendorConnector(aiohttp.TCPConnector):
                 raise
             if not connection.closed:
                 return connection
-            connection.close()  # the vendor did not wait as long; a new connection needs a new permit
+            connection.close()  # the vendor did not wait as long
+            call.unsent()
         raise aiohttp.ServerDisconnectedError

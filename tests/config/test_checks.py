@@ -108,7 +108,79 @@ def test_cookie_without_secure(place: Place) -> None:
     assert place.config(f"{TOKENS}{cookie}").warnings() == []
 
 
-def test_unsound_section_is_not_checked_further(place: Place) -> None:
-    """A section with an error is not also blamed for what its defaults would mean."""
-    lines = place.config("redis: {connect_timeout: soon}\ntokens: {require_redis: true}\n").problems()
-    assert [line.split(": ")[1] for line in lines] == ["redis.connect_timeout"]
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("redis: {url: http://x, probe: {interval: 1}}", "redis.url redis.probe.interval"),
+        ("redis: {connect_timeout: soon}\ntokens: {require_redis: true}", "redis.url redis.connect_timeout"),
+        (
+            "tokens: {enabled: true, refresh_ttl: 90d, access_ttl: 100d, max_families_per_user: 0, "
+            "keys: [{kid: a, secret: hush-x}]}",
+            "tokens.refresh_ttl tokens.access_ttl tokens.max_families_per_user tokens.keys[0].secret",
+        ),
+        (
+            "tokens: {enabled: true, keys: [a, {kid: a, secret: []}, {kid: a, alg: none, secret: hush-x}]}",
+            "tokens.keys[0] tokens.keys[1].secret tokens.keys[2].kid tokens.keys[2].alg",
+        ),
+        (
+            "tokens: {enabled: true, keys: [{}], refresh_secret: hush-x}",
+            "tokens.keys[0].kid tokens.keys[0].secret tokens.refresh_secret",
+        ),
+        (
+            "tokens: {cookie: {same_site: none, secure: false, access: 'a b'}}",
+            "tokens.cookie.same_site tokens.cookie.access",
+        ),
+        (
+            "tokens: {cookie: {secure: false, access: __Host-a, refresh: __Secure-a, path: x, domain: '_'}}",
+            "tokens.cookie.access tokens.cookie.refresh tokens.cookie.path tokens.cookie.domain",
+        ),
+        (
+            "tokens: {routes: {login: [x, POST /a], refresh: POST /a, logout: y}}",
+            "tokens.routes.login[0] tokens.routes.refresh tokens.routes.logout",
+        ),
+    ],
+)
+def test_mistake_elsewhere_does_not_silence(place: Place, text: str, keys: str) -> None:
+    """Every error is told in one run, wherever else in its section another one is."""
+    told = [line.split(": ")[1] for line in place.config(text).problems()]
+    assert sorted(told) == sorted(keys.split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis: {allow_embedded: soon}\ntokens: {require_redis: true}",
+        "tokens: {require_redis: soon}",
+        "tokens: {enabled: soon, refresh_secret: hush-x, keys: [{kid: a, secret: hush-x}]}",
+        "tokens: {enabled: true, keys: none}",
+        "tokens: {access_ttl: 8d, refresh_ttl: 7}",
+        "tokens: {session_ttl: 30, refresh_ttl: 90d}",
+        "tokens: {cookie: {same_site: none, secure: soon, access: __Host-a}}",
+        "tokens: {cookie: {access: refresh_token, refresh: 'a b'}}",
+        "tokens: {routes: {login: POST /api/auth/refresh}}",
+        "tokens: {routes: {login: [POST /a], refresh: post /a}}",
+        "tokens: []",
+    ],
+)
+def test_unsound_key_is_not_guessed_at(place: Place, text: str) -> None:
+    """A key with an error is told once, and nothing is said of what its default would mean to others."""
+    keys = [line.split(": ")[1] for line in place.config(text).problems()]
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("routes", "clash"),
+    [
+        ("{refresh: POST /api/auth/login}", "refresh"),
+        ("{logout: POST /api/auth/refresh}", "logout"),
+        ("{login: [POST /api/auth/sso, //API/auth/%4cogout/]}", "logout"),
+        ("{login: [GET /a], logout: HEAD /a}", "logout"),
+        ("{login: [PUT /a], logout: POST /a}", ""),
+        ("{login: [POST /a, POST /a]}", ""),
+        ("{login: [POST /api/auth/**]}", ""),
+    ],
+)
+def test_each_operation_has_its_own_route(place: Place, routes: str, clash: str) -> None:
+    """Login, refresh and logout share no pattern, as the router reads it; a wider login takes what the others leave."""
+    told = [line.split(": ")[1] for line in place.config(f"tokens: {{routes: {routes}}}\n").problems()]
+    assert told == [f"tokens.routes.{clash}"] * bool(clash)

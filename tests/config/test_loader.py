@@ -37,7 +37,7 @@ def test_everything_at_once(place: Place) -> None:
         "policies/b.yaml:1:12",
         "environment: WHMCS_QUEUE_CONCURRENCY: must be a whole number",
     ]
-    assert [problem.key for problem in invalid.value.warnings] == ["maintenance.enabled"]
+    assert [problem.key for problem in invalid.value.warnings] == ["maintenance.enabled", "base_url"]
 
 
 def test_same_again(place: Place) -> None:

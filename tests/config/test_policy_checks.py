@@ -85,9 +85,49 @@ def test_listeners_of_policies(place: Place) -> None:
     ]
 
 
-def test_unsound_policy_is_not_checked_further(place: Place) -> None:
-    """A lane with an error is told once; what depends on it is not guessed at, everything else still is."""
-    text = GOOD_POLICY.replace("timeout: 1s", "timeout: soon").replace("9191", "8080")
-    assert [line.split(": ")[1] for line in place.policy(text).problems()] == ["lanes[0].timeout"]
-    text = GOOD_POLICY.replace("cap: 10", "cap: 10, caps: 2").replace("9191", "8080")
-    assert [line.split(": ")[1] for line in place.policy(text).problems()] == ["listen", "rate.caps"]
+@pytest.mark.parametrize(
+    ("old", "new", "keys"),
+    [
+        ("timeout: 1s", "timeout: soon", "lanes[0].timeout"),
+        ("cap: 10", "cap: 10, caps: 2", "rate.caps"),
+        ("{cap: 10}", "{cap: 10, per: 60}\nqueue: {max_wait: 1s}", "rate.per"),
+        ("timeout: 1s", "match: [{path: x}], timeout: 1", "lanes[0].match lanes[0].match[0].path lanes[0].timeout"),
+        (
+            "timeout: 1s",
+            "timeout: 1s, match: [{header: {a: []}}, {path: /a, header: {a: b}}, {}, x]",
+            "lanes[0].match lanes[0].match[0].header.a lanes[0].match[1] lanes[0].match[2] lanes[0].match[3]",
+        ),
+        (
+            "  - {",
+            "  - {name: default, match: x}\n  - {",
+            "lanes[0].concurrency lanes[0].timeout lanes[0].match lanes[1].name",
+        ),
+        (
+            "  - {",
+            "  - x\n  - {name: default, concurrency: 1}\n  - {",
+            "lanes[0] lanes[1] lanes[1].timeout lanes[2].name",
+        ),
+        ("\n  - {name: default,", "\n  - {name: X,", "lanes[0].name"),
+        ("lanes:", "lines:", "lanes lines"),
+        ("rate: {cap: 10}\n", "", "rate"),
+    ],
+)
+def test_mistake_elsewhere_does_not_silence(place: Place, old: str, new: str, keys: str) -> None:
+    """The listener's collision is told whatever else is wrong, and so is all that reads none of the wrong keys."""
+    text = GOOD_POLICY.replace("9191", "8080").replace(old, new)
+    told = [line.split(": ")[1] for line in place.policy(text).problems()]
+    assert sorted(told) == sorted(["listen", *keys.split()])
+
+
+def test_incomplete_policy_is_compared(place: Place) -> None:
+    """A policy without its lanes is still one of its upstream, and still takes its address."""
+    place.policy(GOOD_POLICY, "a.yaml").policy(GOOD_POLICY.partition("lanes")[0], "b.yaml")
+    assert [line.split(": ")[1] for line in place.problems()] == ["lanes", "upstream", "listen"]
+
+
+def test_incomplete_ingress_is_compared(place: Place) -> None:
+    """A listener's address counts, whatever else is wrong beside it."""
+    place.config("ingress: {listen: 0.0.0.0:8080, connect_timeout: 2}\nadmin: {listen: 127.0.0.1:8080}\n")
+    assert [line.split(": ")[1] for line in place.problems()] == ["ingress.connect_timeout", "admin.listen"]
+    place.config("ingress: {listen: 8080}\nadmin: {listen: 127.0.0.1:8080}\n")
+    assert [line.split(": ")[1] for line in place.problems()] == ["ingress.listen"]

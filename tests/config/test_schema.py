@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from gateway.config.root import FileSettings
-from gateway.config.schema import known_keys, may_be_null, words_for
+from gateway.config.schema import fields, kinds, known_keys, may_be_null, words_for
+from gateway.maintenance.settings import MaintenanceSettings
 from gateway.throttle.settings import PolicySettings
+
+
+def test_fields() -> None:
+    """A settings model's fields go by their names in the file; no other type has any."""
+    assert list(fields(MaintenanceSettings)) == ["enabled", "message", "routes", "except", "retry_after"]
+    assert fields(int) == fields(tuple[int, ...]) == {}
+
+
+def test_kinds() -> None:
+    """Every type that an annotation allows is named, without its bounds."""
+    assert kinds(Annotated[int, "bounds"] | tuple[str, ...] | None) == (int, tuple[str, ...], type(None))
 
 
 def test_known_keys() -> None:

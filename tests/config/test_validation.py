@@ -9,6 +9,7 @@ import pytest
 from gateway.config.document import Document, read
 from gateway.config.root import FileSettings
 from gateway.config.validation import validate
+from gateway.throttle.settings import PolicySettings
 from tests.config.support import Place
 
 
@@ -26,7 +27,6 @@ def test_expanded_text_takes_the_keys_type(tmp_path: Path) -> None:
     )
     checked, problems = validate(FileSettings, document(tmp_path, text, N="64", S="1MiB", B="TRUE", D="1.5m"))
     assert problems == []
-    assert checked.settings is not None
     assert checked.settings.ingress.limits.headers == 64
     assert checked.settings.ingress.limits.body_bytes == 1024**2
     maintenance = checked.settings.maintenance
@@ -38,22 +38,36 @@ def test_variable_may_say_null(tmp_path: Path) -> None:
     text = "ingress: {response_timeout: '${N}', limits: {body_bytes: '${N}'}}\nmaintenance: {message: '${N}'}\n"
     checked, problems = validate(FileSettings, document(tmp_path, text, N="null"))
     assert problems == []
-    assert checked.settings is not None
     assert checked.settings.ingress.response_timeout is None
     assert checked.settings.ingress.limits.body_bytes is None
     assert checked.settings.maintenance.message == "null"
 
 
-def test_sound_sections_survive(tmp_path: Path) -> None:
-    """An error makes its own section unsound; an unknown key none."""
-    text = "log: {level: loud}\nredis: {url: '${UNSET}'}\nadmin: {listen: 127.0.0.1:1, sockets: 3}\n"
+def test_sound_keys_survive(tmp_path: Path) -> None:
+    """An error makes its own key unsound and what lies inside, not what lies around; an unknown key none."""
+    text = "log: {level: loud}\nredis: {url: '${UNSET}', probe: 1}\nadmin: {listen: 127.0.0.1:1, sockets: 3}\n"
     checked, problems = validate(FileSettings, document(tmp_path, text))
-    assert sorted(problem.key for problem in problems) == ["admin.sockets", "log.level"]
-    assert checked.unsound == {"log", "redis"}
-    assert checked.sound("admin", "ingress")
-    assert not checked.sound("admin", "log")
-    assert checked.settings is not None
+    assert sorted(problem.key for problem in problems) == ["admin.sockets", "log.level", "redis.probe"]
+    assert checked.unsound == {("log", "level"), ("redis", "url"), ("redis", "probe")}
+    assert checked.sound(("admin", "listen"), ("ingress",), ("redis",), ("log", "format"))
+    assert not checked.sound(("admin", "listen"), ("log", "level"))
+    assert not checked.sound(("redis", "probe", "interval"))
     assert checked.settings.admin.listen == "127.0.0.1:1"
+
+
+def test_missing_key_is_unsound(tmp_path: Path) -> None:
+    """A required key that is not there can no more be read than what would lie inside of it."""
+    checked, problems = validate(PolicySettings, document(tmp_path, "upstream: crm\nlanes: [{name: a}]\n"))
+    assert checked.sound(("upstream",), ("lanes",), ("lanes", 0, "name"))
+    assert not any(checked.sound(path) for path in (("listen",), ("rate", "per"), ("lanes", 0, "timeout")))
+    assert len(problems) == 4
+
+
+@pytest.mark.parametrize("text", ["log: {levle: '${UNSET}'}", "tokens: {identity: {claims: {sub: '${UNSET}'}}}"])
+def test_wrong_key_of_an_unset_variable(place: Place, text: str) -> None:
+    """A key that cannot be, with a value that cannot be expanded, is told as both."""
+    lines = place.config(text).problems()
+    assert ["UNSET is not set" in line for line in lines] == [False, True]
 
 
 def test_inner_error_speaks_for_the_outer(tmp_path: Path) -> None:

@@ -8,11 +8,15 @@ import pytest
 from pydantic import AfterValidator, Field, ValidationError
 
 from gateway.config.wording import describe
-from gateway.settings import Duration, Settings, Size
+from gateway.settings import Duration, Settings, Size, Unsuitable
 
 
 def _refuse(value: str) -> str:
     raise ValueError(f"{value} is not welcome")
+
+
+def _refuse_in_our_words(value: str) -> str:
+    raise Unsuitable("a friend, such as hush-friend")
 
 
 class Everything(Settings):
@@ -25,6 +29,7 @@ class Everything(Settings):
     wait: Annotated[Duration, Field(lt=60)] = 0.0
     size: Annotated[Size, Field(le=10)] = 0
     guest: Annotated[str, AfterValidator(_refuse)] = ""
+    friend: Annotated[str, AfterValidator(_refuse_in_our_words)] = ""
 
 
 @pytest.mark.parametrize(
@@ -42,6 +47,7 @@ class Everything(Settings):
         ("size", "1KiB", "must be at most 10B"),
         ("whole", None, "must not be null; give it a value, or leave the key out"),
         ("guest", "hush-guest", "is not valid"),
+        ("friend", "hush-friend", "a friend, such as hush-friend"),
     ],
 )
 def test_words(key: str, raw: Any, text: str) -> None:

@@ -61,6 +61,24 @@ async def test_maintenance_of_the_whole_site_leaves_the_exceptions_open(
     await writer.wait_closed()
 
 
+@pytest.mark.parametrize("length", [b"Content-Length: 20", b"Transfer-Encoding: chunked"])
+async def test_refusals_of_the_server_itself_have_the_configured_shape(
+    start_gateway: StartGateway, backend: Backend, length: bytes
+) -> None:
+    """A body that is too large is the same 413 whether its length was told or not, in the shape of NestJS here."""
+    gateway = await start_gateway(ingress={"errors": "nest", "limits": {"body_bytes": "10B"}})
+    host, port = gateway.addresses["ingress"].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    body = b"x" * 20 if length.startswith(b"Content") else b"14\r\n" + b"x" * 20 + b"\r\n0\r\n\r\n"
+    writer.write(b"POST /upload HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + length + b"\r\n\r\n" + body)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"statusCode"' in answer
+    assert b"problem+json" not in answer
+
+
 async def test_metrics_and_probes(start_gateway: StartGateway, client: aiohttp.ClientSession) -> None:
     """The admin listener answers the three probes and exposes the counted requests."""
     gateway = await start_gateway(tokens=TOKENS)

@@ -108,6 +108,33 @@ async def _gauge(client: aiohttp.ClientSession, admin: str, name: str) -> float:
     raise AssertionError(f"no metric {name}")
 
 
+async def test_a_vendor_that_closes_idle_connections_costs_no_slot(
+    start_gateway: StartGateway, client: aiohttp.ClientSession
+) -> None:
+    """Calls that wait for the window longer than the vendor keeps a silent connection are served all the same."""
+    calls = 0
+
+    async def vendor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal calls
+        try:
+            async with asyncio.timeout(0.2):
+                await reader.readuntil(b"\r\n\r\n")
+            calls += 1
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        except (TimeoutError, asyncio.IncompleteReadError):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(vendor, "127.0.0.1", 0)
+    async with server:
+        base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        gateway = await start_gateway(policies={"whmcs": policy(base_url, rate={"cap": 1, "per": "1s"})})
+        url = gateway.url("whmcs")
+        assert await asyncio.gather(*(call(client, url) for _ in range(3))) == [200] * 3
+        assert calls == 3
+        assert await _gauge(client, gateway.url("admin"), "gateway_throttle_queue_wait_seconds_count") == 3
+
+
 async def test_the_limits_in_force_are_logged_at_start(start_gateway: StartGateway, whmcs: str) -> None:
     """The environment's values, for keys that the policy leaves to it, are what is logged as in force."""
     gateway = await start_gateway(

@@ -126,6 +126,19 @@ async def test_killed_redis_closes_token_routes_only_and_nobody_is_logged_out(
     assert len(served) > 100
 
 
+async def test_strict_mode_stands_before_the_backends_own_tokens_too(
+    start_gateway: StartGateway, client: aiohttp.ClientSession
+) -> None:
+    """With tokens off and strict mode on, Redis away answers 503 on the token routes and nowhere else."""
+    gateway = await start_gateway(tokens={"require_redis": True}, redis={"url": "redis://127.0.0.1:9"})
+    for route in ("login", "refresh", "logout"):
+        async with client.post(gateway.url() + f"/api/auth/{route}", json=LOGIN) as response:
+            assert response.status == 503
+    async with client.get(gateway.url() + "/api/other") as response:
+        assert response.status == 200
+    await gateway.logged("Redis required for token operations but not available", 5)
+
+
 async def test_without_strict_mode_an_outage_degrades_instead(
     start_gateway: StartGateway, client: aiohttp.ClientSession, valkey: ValkeyServer
 ) -> None:

@@ -27,11 +27,11 @@ class Steps:
         return self.now
 
 
-def lines(*events: Event | float) -> list[dict[str, Any]]:
+def lines(*events: Event | float, strict: bool = False) -> list[dict[str, Any]]:
     """Return what is logged when the events happen; a number moves the clock to that second."""
     clock = Steps()
     with capture_logs() as captured:
-        journal = Journal(clock)
+        journal = Journal(clock, strict=strict)
         for event in events:
             if isinstance(event, Event):
                 journal(event)
@@ -44,8 +44,9 @@ def test_a_digest_lets_the_first_through_and_then_one_a_minute_with_a_count() ->
     """Of many in a minute the first is told at once and the others as a count when the minute is over."""
     digest = Digest()
     assert [digest.note(now) for now in (0.0, 1.0, 59.9, 60.0, 60.1, 120.0)] == [1, None, None, 3, None, 2]
-    digest.reset()
-    assert digest.note(121.0) == 1
+    assert digest.note(121.0) is None
+    assert digest.end() == 1, "what was held back is not lost"
+    assert digest.note(122.0) == 1
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_a_digest_lets_the_first_through_and_then_one_a_minute_with_a_count() ->
         (MaintenanceChanged(True), MaintenanceAnswered("other"), "Authentication service in maintenance mode"),
         (
             RedisUnavailable("timeout"),
-            Refused("ingress", "POST /r", "redis-required", "Redis: away"),
+            Refused("backend", "POST /r", "redis-required", "Redis: away"),
             "Redis required for token operations but not available",
         ),
     ],
@@ -64,6 +65,15 @@ def test_refusals_are_told_once_and_then_at_most_once_a_minute(change: Event, ma
     told = [line for line in lines(change, *[many] * 1000, 61.0, many) if line["event"] == text]
     assert len(told) == 2
     assert told[1]["count"] >= 1000
+
+
+def test_strict_mode_tells_the_loss_at_once_and_the_rest_at_the_end() -> None:
+    """The change itself is told in strict mode's words, and what was held back is told when Redis is back."""
+    refused = Refused("backend", "POST /r", "redis-required", "Redis: away")
+    told = lines(RedisUnavailable("timeout"), *[refused] * 5, RedisAvailable(50.0), strict=True)
+    required = [line["count"] for line in told if line["event"].startswith("Redis required")]
+    assert required == [1, 5]
+    assert told[-1]["event"] == "Redis available"
 
 
 def test_events_have_the_texts_that_alerts_look_for() -> None:
@@ -92,7 +102,9 @@ def test_audit_lines_are_marked_and_carry_the_hash_under_a_name_that_redaction_l
 
 def test_failures_of_upstreams_are_warned_about_in_digest_and_client_errors_are_quiet() -> None:
     """502s make one warning a minute; a client's malformed request is a matter for debug."""
-    told = lines(*[Refused("ingress", "other", "upstream-unreachable", "connect: refused")] * 50)
+    told = lines(*[Refused("backend", "other", "upstream-unreachable", "connect: refused")] * 50)
     assert [line["log_level"] for line in told] == ["warning"]
-    told = lines(Refused("ingress", "other", "invalid-token", ""))
+    told = lines(*[Refused(name, "other", "upstream-timeout", "") for name in ("whmcs", "salesforce")])
+    assert [line["upstream"] for line in told] == ["whmcs", "salesforce"], "one vendor must not hide another"
+    told = lines(Refused("backend", "other", "invalid-token", ""))
     assert [line["log_level"] for line in told] == ["debug"]

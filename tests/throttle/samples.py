@@ -11,7 +11,8 @@ from gateway.events import Event
 from gateway.exchange import Body, Buffered, Exchange, Reply
 from gateway.throttle.events import CallDispatched, CallFinished
 from gateway.throttle.layer import ThrottleLayer
-from gateway.throttle.schedule import Pace, Schedule
+from gateway.throttle.pace import Pace
+from gateway.throttle.schedule import Schedule
 from gateway.throttle.settings import PolicySettings
 from gateway.throttle.window import Window
 from tests.support.virtual import LoopClock

@@ -54,13 +54,49 @@ async def test_a_full_queue_answers_at_once_and_says_when_to_come_back() -> None
 @virtual
 async def test_an_estimate_is_at_least_a_second() -> None:
     """When the wait would be a moment, the client is told one second."""
-    through, vendor = layer(policy(concurrency=1, queue={"max_depth": 0}), Recorder()), Vendor(answer=1.0)
+    through = layer(policy(concurrency=1, timeout="5s", queue={"max_depth": 0}), Recorder())
+    vendor = Vendor(answer=1.0)
     running = asyncio.get_running_loop().create_task(call(through, vendor))
     await settle()
     with pytest.raises(GatewayError) as refused:
         await call(through, vendor)
     assert refused.value.retry_after == 1.0
     await running
+
+
+@virtual
+async def test_an_estimate_before_anything_has_ended_assumes_a_tenth_of_the_lanes_timeout() -> None:
+    """Given calls that never end and a full queue, then the refused are not told to come back at once."""
+    through = layer(policy(concurrency=1, timeout="600s", queue={"max_depth": 1, "max_wait": "20m"}), Recorder())
+    calls = asyncio.get_running_loop().create_task(together(2, lambda: call(through, Vendor(answer=500.0))))
+    await settle()
+    with pytest.raises(GatewayError) as refused:
+        await call(through, Vendor())
+    assert refused.value.retry_after == 120.0
+    await calls
+
+
+@virtual
+async def test_a_slot_that_could_not_be_used_is_given_back_and_the_wait_is_told_once() -> None:
+    """Given an upstream whose connection is gone when the slot comes, then it asks again and gets the same slot."""
+    recorder = Recorder()
+    through = layer(policy(1, "60s"), recorder)
+
+    async def forward(exchange: Exchange) -> Reply:
+        assert exchange.before_send is not None
+        assert exchange.on_unsent is not None
+        await exchange.before_send()
+        exchange.on_unsent()
+        assert through.throttle.snapshot().used_ratio == 0
+        await asyncio.sleep(100)  # connecting counts against no limit of the lane
+        await exchange.before_send()
+        return Reply(200)
+
+    reply = await through.handle(Exchange("GET", b"/"), forward)
+    await reply.body.aclose()
+    assert recorder.outcomes == ["ok"]
+    assert len(recorder.waits) == 1
+    assert through.throttle.snapshot().used_ratio == 1
 
 
 @virtual

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.throttle.call import Call, State
-from gateway.throttle.schedule import Pace, Rejected, Schedule
+from gateway.throttle.pace import Pace
+from gateway.throttle.schedule import Rejected, Schedule
 from tests.throttle.samples import GUARD, schedule
 
 

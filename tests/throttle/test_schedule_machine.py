@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.throttle.call import Call, State
-from gateway.throttle.schedule import Pace, Rejected
+from gateway.throttle.pace import Pace
+from gateway.throttle.schedule import Rejected
 from tests.throttle.samples import GUARD, schedule
 
 
@@ -107,6 +108,19 @@ class ScheduleMachine(RuleBasedStateMachine):
             self.ready.remove(call)
             self.slots.append(self.now)
             self.drops -= self.paced
+        self.pump()
+
+    @rule(data=st.data())
+    def cannot_write(self, data: st.DataObject) -> None:
+        call = self.draw(data, State.RUNNING)
+        if call is None:
+            return
+        assert call.granted is not None
+        if self.now < call.granted + 4.0 + GUARD:
+            self.slots.remove(call.granted)
+        self.drops += self.paced
+        self.plan.unsent(call)
+        assert call.state is State.ADMITTED
         self.pump()
 
     @rule(data=st.data())

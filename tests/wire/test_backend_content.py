@@ -182,6 +182,49 @@ async def test_continue_is_asked_and_given() -> None:
 
 
 @on_both_loops
+async def test_content_is_not_asked_of_the_client_before_the_backend_wants_it() -> None:
+    """With `Expect: 100-continue`, a backend that refuses by the header section alone is sent no content."""
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")
+        await peer.end()
+
+    body = Pieces([b"hello"], 5)
+    async with serving(script) as server, to_backend(server.url) as upstream:
+        headers = [(b"Host", b"a"), (b"Expect", b"100-continue"), (b"Content-Length", b"5")]
+        reply = await upstream.handle(exchange("POST", headers=headers, body=body))
+        assert reply.status == 417
+        await reply.body.aclose()
+        assert body.given == 0
+        assert upstream.pool.waiting == 0, "a connection with half a request is not used again"
+
+
+@on_both_loops
+async def test_a_backend_that_never_asks_is_sent_the_content_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old backend that knows no 100 gets the content when it has said nothing for a moment."""
+    monkeypatch.setattr("gateway.wire.upload.PERMISSION_SECONDS", 0.01)
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.exactly(5)
+        await peer.send(EMPTY)
+        await peer.end()
+
+    async with serving(script) as server, to_backend(server.url) as upstream:
+        headers = [(b"Host", b"a"), (b"Expect", b"100-continue"), (b"Content-Length", b"5")]
+        assert (await upstream.handle(exchange("POST", headers=headers, body=Pieces([b"hello"], 5)))).status == 200
+
+
+@on_both_loops
+async def test_a_request_without_host_gets_the_backends() -> None:
+    """What came as HTTP/1.0 without Host goes on as HTTP/1.1, which must have one (RFC 9112 section 3.2)."""
+    async with serving(answering(EMPTY)) as server, to_backend(server.url) as upstream:
+        await upstream.handle(exchange(headers=[]))
+        assert f"Host: {server.url.removeprefix('http://')}\r\n".encode() in server.received[0]
+
+
+@on_both_loops
 async def test_an_error_in_the_clients_content_passes() -> None:
     """What reading the client's body raises (gone, too large) comes out of `handle`, and the backend is aborted."""
 

@@ -205,6 +205,41 @@ async def test_broken_chunks_are_a_400(chunk: bytes) -> None:
     assert codes in (["bad-request"], [])
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"ZZ\r\nhello\r\n",
+        b"0x5\r\nhello\r\n",
+        b"5;a\nb\r\nhello\r\n",
+        b"2\r\nhello\r\n",
+        b"0\r\nContent-Length: 5\r\n\r\n",
+        b"0\r\nbad trailer\r\n\r\n",
+        b"0\r\n" + b"X: y\r\n" * 300 + b"\r\n",
+        b"0\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+    ],
+)
+async def test_framing_that_breaks_later_is_a_400_at_once(rest: bytes) -> None:
+    """When the broken part comes in a later segment, whoever waits for the body is told, and the connection ends."""
+    reading = asyncio.Event()
+
+    async def handle(exchange: Exchange) -> Reply:
+        pieces = aiter(exchange.body)
+        assert await anext(pieces) == b"hello"
+        reading.set()
+        async for _ in pieces:
+            pass
+        return Reply(200)
+
+    async with serving(handle) as server:
+        client = await server.connect()
+        await client.send(get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + b"5\r\nhello\r\n")
+        await reading.wait()
+        await client.send(rest)
+        answer = await asyncio.wait_for(client.rest(), 5)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 async def test_a_client_that_goes_away_while_it_sends() -> None:
     """Whoever reads the content is cancelled or gets a `bad-request`; nothing waits for the rest."""
     ended = asyncio.Event()

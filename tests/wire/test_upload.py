@@ -17,6 +17,7 @@ async def test_the_end_is_told_with_the_last_byte() -> None:
     setting = Setting(whole=False, response=5.0)
     body = Pieces([b"hello", b""], 5, gate=never.wait)
     pump = Pump(setting.connection, body)
+    pump.start()
     await asyncio.sleep(1)
     assert setting.transport.written.endswith(b"hello")
     setting.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -31,6 +32,7 @@ async def test_the_pump_waits_while_the_backend_takes_nothing() -> None:
     body = Pieces([b"a", b"b", b"c"])
     setting.connection.pause_writing()
     pump = Pump(setting.connection, body)
+    pump.start()
     await asyncio.sleep(1)
     assert body.given == 1
     setting.connection.resume_writing()
@@ -46,6 +48,7 @@ async def test_a_stopped_pump_reads_no_more() -> None:
     setting = Setting(whole=False)
     body = Pieces([b"a", b"b"], gate=never.wait)
     pump = Pump(setting.connection, body)
+    pump.start()
     await asyncio.sleep(1)
     assert body.reading
     await pump.stop()

@@ -133,7 +133,7 @@ async def test_a_connection_that_closes_during_the_permit_is_replaced_under_a_ne
 
 @on_both_loops
 async def test_a_vendor_that_always_closes_costs_few_permits() -> None:
-    """A vendor that closes every connection while the permit is waited for is a 502, not an endless loop."""
+    """A vendor that closes every connection while the permit is waited for is a 502 in the end, and costs no permit."""
     permits = 0
 
     async def permit() -> None:
@@ -146,11 +146,17 @@ async def test_a_vendor_that_always_closes_costs_few_permits() -> None:
     async def script(peer: Peer) -> None:
         return
 
+    unsent = 0
+
+    def on_unsent() -> None:
+        nonlocal unsent
+        unsent += 1
+
     async with serving(script) as server, to_vendor(server.url) as upstream:
         with pytest.raises(GatewayError) as caught:
-            await upstream.handle(exchange(before_send=permit))
+            await upstream.handle(exchange(before_send=permit, on_unsent=on_unsent))
         assert caught.value.code == "upstream-unreachable"
-        assert permits == vendor_connector._PERMITS
+        assert permits == unsent == vendor_connector._CONNECTIONS, "every permit was given back"
 
 
 @on_both_loops
