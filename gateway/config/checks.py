@@ -6,25 +6,25 @@ No text repeats a value of `redis.url`, of a key or of a secret.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import SecretStr
-
+from gateway.config.key_checks import check_keys
 from gateway.config.problems import Problem, did_you_mean
 from gateway.config.root import FileSettings
 from gateway.config.validation import Checked
 from gateway.redis_client.settings import EMBEDDED
+from gateway.redis_client.url import SHAPES, UnreadableUrl, parse
 from gateway.tokens.settings import CookieSettings
 
 IN_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
 """Set by Kubernetes in every container."""
-HS256_BYTES: Final = 32
-"""RFC 7518 section 3.2: a key is at least as long as the hash it is used with."""
 
-_SCHEMES: Final = ("redis", "rediss", "unix")
-_FORMS: Final = "embedded, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH"
+_FORMS: Final = (
+    "embedded, redis://HOST:PORT/DB, unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB or "
+    "redis+cluster://HOST:PORT,HOST:PORT (rediss… for TLS)"
+)
 
 Found = Iterator[Problem]
 
@@ -36,10 +36,11 @@ def check_file(config: Checked[FileSettings], environ: Mapping[str, str]) -> Fou
         return
     if config.sound("redis"):
         yield from _redis_url(config, settings)
+        yield from _authorities(config, settings)
     if config.sound("redis", "tokens"):
         yield from _embedded(config, settings, environ)
     if config.sound("tokens"):
-        yield from _keys(config, settings)
+        yield from check_keys(config, settings)
         yield from _lifetimes(config, settings)
         yield from _cookie(config, settings)
 
@@ -56,31 +57,29 @@ def _unusable_url(url: str) -> str:
     scheme, separator, _ = url.partition("://")
     if not separator:
         return f"must be {_FORMS}{did_you_mean(scheme, (EMBEDDED,))}"
-    base, _, kind = scheme.partition("+")
-    if base in _SCHEMES and kind in ("sentinel", "cluster"):
-        return f"Redis {kind.capitalize()} is not supported yet; use {_FORMS}"
-    if scheme not in _SCHEMES:
-        return f"must be {_FORMS}{did_you_mean(scheme, _SCHEMES)}"
-    form = "unix:///PATH?db=DB" if scheme == "unix" else f"{scheme}://HOST:PORT/DB"
-    encode = "in a user or a password, percent-encode / : @ # and ?"
-    return "" if _has_server(url) else f"must be {form}, without other options; {encode}"
-
-
-def _has_server(url: str) -> bool:
-    """Whether an address names a socket or a host, a database by its number, and no other option."""
+    if scheme not in SHAPES:
+        return f"must be {_FORMS}{did_you_mean(scheme, tuple(SHAPES))}"
     try:
-        parts = urlsplit(url)
-        server = parts.path.strip("/") if parts.scheme == "unix" else parts.hostname and parts.port != 0
-        options = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError:  # brackets, port or query
-        return False
-    if parts.scheme == "unix" and parts.netloc and not parts.netloc.endswith("@"):  # unix://run/redis.sock
-        return False
-    databases = [value for name, value in options if name == "db"]
-    if parts.scheme != "unix" and parts.path.strip("/"):
-        databases.append(parts.path[1:])
-    numbered = all(database.isascii() and database.isdigit() for database in databases)
-    return bool(server) and not parts.fragment and len(databases) <= 1 and numbered and len(options) <= len(databases)
+        parse(url)
+    except UnreadableUrl as error:
+        return f"must be {error.shape}, without other options; in a user or a password, percent-encode / : @ # and ?"
+    return ""
+
+
+def _authorities(config: Checked[FileSettings], settings: FileSettings) -> Found:
+    file = settings.redis.ca_file
+    if file is None:
+        return
+    if not settings.redis.url.startswith("rediss"):
+        text = "is not used, because redis.url does not ask for TLS (rediss…)"
+        yield config.document.problem(("redis", "ca_file"), text, "warning")
+    try:
+        ssl.create_default_context(cafile=file)
+    except ssl.SSLError:
+        yield config.document.problem(("redis", "ca_file"), "holds no certificate in PEM form")
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        yield config.document.problem(("redis", "ca_file"), f"cannot be read: {reason}")
 
 
 def _embedded(config: Checked[FileSettings], settings: FileSettings, environ: Mapping[str, str]) -> Found:
@@ -94,27 +93,6 @@ def _embedded(config: Checked[FileSettings], settings: FileSettings, environ: Ma
     if why:
         remedy = "name a shared Redis (REDIS_URL), or set redis.allow_embedded: true"
         yield config.document.problem(("redis", "url"), f"embedded is refused, because {' and '.join(why)}; {remedy}")
-
-
-def _keys(config: Checked[FileSettings], settings: FileSettings) -> Found:
-    tokens = settings.tokens
-    first: dict[str, int] = {}
-    for index, key in enumerate(tokens.keys):
-        if first.setdefault(key.kid, index) != index:
-            text = f"is the kid of tokens.keys[{first[key.kid]}] too; each key needs its own"
-            yield config.document.problem(("tokens", "keys", index, "kid"), text)
-        if tokens.enabled and _is_short(key.secret):
-            path = ("tokens", "keys", index, "secret")
-            yield config.document.problem(path, f"{key.alg} needs a secret of at least {HS256_BYTES} bytes")
-    if tokens.enabled and not tokens.keys:
-        yield config.document.problem(("tokens", "keys"), "tokens.enabled needs at least one key")
-    if tokens.enabled and tokens.refresh_secret is not None and _is_short(tokens.refresh_secret):
-        text = f"must have at least {HS256_BYTES} bytes; leave it out to derive it from the first key"
-        yield config.document.problem(("tokens", "refresh_secret"), text)
-
-
-def _is_short(secret: SecretStr) -> bool:
-    return len(secret.get_secret_value().encode()) < HS256_BYTES
 
 
 def _lifetimes(config: Checked[FileSettings], settings: FileSettings) -> Found:
@@ -139,9 +117,20 @@ def _cookie(config: Checked[FileSettings], settings: FileSettings) -> Found:
         text = _broken_prefix(getattr(cookie, name), cookie)
         if text:
             yield config.document.problem((*section, name), text)
-    if settings.tokens.enabled and settings.tokens.carrier == "cookie" and not cookie.secure:
+    if settings.tokens.enabled and settings.tokens.carrier != "json" and not cookie.secure:
         text = "the refresh cookie travels over plain http too; set it to true wherever clients use https"
         yield config.document.problem((*section, "secure"), text, "warning")
+    if settings.tokens.enabled and settings.tokens.carrier != "json":
+        yield from _cookie_path(config, settings)
+
+
+def _cookie_path(config: Checked[FileSettings], settings: FileSettings) -> Found:
+    """Warn of a path that browsers would not send the cookies to (RFC 6265 section 5.1.4); a proxy may rewrite it."""
+    path, routes = settings.tokens.cookie.path, settings.tokens.routes
+    for name in ("refresh", "logout"):
+        if not f"{getattr(routes, name).path}/".startswith(f"{path.rstrip('/')}/"):
+            text = f"does not cover tokens.routes.{name}: browsers that see the same paths send no cookie there"
+            yield config.document.problem(("tokens", "cookie", "path"), text, "warning")
 
 
 def _broken_prefix(name: str, cookie: CookieSettings) -> str:
@@ -149,6 +138,7 @@ def _broken_prefix(name: str, cookie: CookieSettings) -> str:
     lower = name.lower()
     if lower.startswith("__host-") and not (cookie.secure and cookie.path == "/" and cookie.domain is None):
         return "the prefix __Host- needs secure: true, path: / and no domain"
-    if lower.startswith("__secure-") and not cookie.secure:
-        return "the prefix __Secure- needs secure: true"
+    for prefix in ("__Secure-", "__Http-"):
+        if lower.startswith(prefix.lower()) and not cookie.secure:
+            return f"the prefix {prefix} needs secure: true"
     return ""

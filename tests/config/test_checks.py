@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.config.support import SECRET, Place
+from tests.support.tls import Authority
 
 TOKENS = f"tokens:\n  enabled: true\n  keys: [{{kid: main, secret: {SECRET}}}]\n"
 KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
@@ -22,6 +23,11 @@ KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
         "redis://[::1]:6379",
         "unix:///run/redis.sock?db=1",
         "unix://:hush-password@/run/redis.sock",
+        "redis+sentinel://s1/main",
+        "redis+sentinel://:hush-password@s1:26379,s2:26379/main/2",
+        "rediss+sentinel://user:hush-pass%2Fword@[::1]:26379,s2/main",
+        "redis+cluster://c1",
+        "rediss+cluster://user:hush-password@c1:7000,[fd00::1]:7001/",
     ],
 )
 def test_addresses_of_redis(place: Place, url: str) -> None:
@@ -49,6 +55,14 @@ def test_addresses_of_redis(place: Place, url: str) -> None:
         "redis://cache/1?db=2",
         "redis://cache?hush-password",
         "REDIS://cache",
+        "redis+sentinel://:hush-a@s1,,s2/main",
+        "redis+sentinel://s1//0",
+        "redis+sentinel://s1/hush-main/one",
+        "redis+sentinel://s1/main?db=1",
+        "redis+cluster://c1:0",
+        "redis+cluster://:hush-a@c1,hush-b@c2",
+        "redis+cluster://c1?hush-x=1",
+        "unix+cluster://c1",
     ],
 )
 def test_wrong_address_is_not_repeated(place: Place, url: str) -> None:
@@ -108,7 +122,30 @@ def test_cookie_without_secure(place: Place) -> None:
     assert place.config(f"{TOKENS}{cookie}").warnings() == []
 
 
+@pytest.mark.parametrize("carrier", ["cookie", "both"])
+def test_cookies_that_no_browser_would_send(place: Place, carrier: str) -> None:
+    """A path that leaves the token routes out is warned of, once a route, only where tokens travel in cookies."""
+    cookie = "  cookie:\n    path: /api/auth/refresh\n"
+    assert place.config(f"{TOKENS}  carrier: {carrier}\n{cookie}").warnings() == [
+        "config.yaml:6:11: tokens.cookie.path: does not cover tokens.routes.logout: browsers that see the same paths "
+        "send no cookie there"
+    ]
+    for fine in ("/", "/api", "/api/", "/api/auth"):
+        assert place.config(f"{TOKENS}  carrier: {carrier}\n  cookie: {{path: {fine}}}\n").warnings() == []
+    assert len(place.config(f"{TOKENS}  carrier: {carrier}\n  cookie: {{path: /ap}}\n").warnings()) == 2
+    assert place.config(f"{TOKENS}{cookie}").warnings() == []
+
+
 def test_unsound_section_is_not_checked_further(place: Place) -> None:
     """A section with an error is not also blamed for what its defaults would mean."""
     lines = place.config("redis: {connect_timeout: soon}\ntokens: {require_redis: true}\n").problems()
     assert [line.split(": ")[1] for line in lines] == ["redis.connect_timeout"]
+
+
+def test_authorities_without_tls(place: Place) -> None:
+    """A CA file that no connection asks for is warned of."""
+    text = f"redis: {{url: 'redis://cache', ca_file: {Authority(place.folder).file}}}\n"
+    assert place.config(text).warnings() == [
+        "config.yaml:1:40: redis.ca_file: is not used, because redis.url does not ask for TLS (rediss…)"
+    ]
+    assert place.config(text.replace("redis://", "rediss+cluster://")).warnings() == []
