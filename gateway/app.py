@@ -20,27 +20,33 @@ from gateway.availability.gate import Gate
 from gateway.availability.layer import AvailabilityLayer
 from gateway.availability.probe import Probe
 from gateway.clock import SYSTEM, Clock
-from gateway.config import GatewaySettings
+from gateway.config import GatewaySettings, Loaded
 from gateway.errors import StartError
 from gateway.events import Event
-from gateway.exchange import Handler, Layer, chain
+from gateway.exchange import Exchange, Handler, Layer, chain
 from gateway.lifecycle import Door, Parts, Signals
 from gateway.maintenance.layer import MaintenanceLayer
+from gateway.modes import token_layer
 from gateway.observability.journal import LIMITS, Journal
 from gateway.observability.lag import watch_lag
 from gateway.observability.layer import EgressObserver, IngressObserver
 from gateway.observability.metrics import Metrics
 from gateway.observability.recorder import Recorder
 from gateway.observability.throttle_gauges import watch_throttle
+from gateway.pauses import watched
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.embedded import EmbeddedServer
+from gateway.redis_client.eviction import watch_eviction
 from gateway.redis_client.settings import EMBEDDED
+from gateway.reload import Reload
 from gateway.rescue import RescueLayer
 from gateway.throttle.lanes import lane_selector
 from gateway.throttle.layer import ThrottleLayer
 from gateway.throttle.settings import PolicySettings
-from gateway.tokens.layer import TokensLayer
-from gateway.tokens.redis_ledger import RedisLedger
+from gateway.tokens.around import around_tokens
+from gateway.tokens.jwks import JwksLayer
+from gateway.tokens.keys import Keys, Ring
+from gateway.tokens.standstill import Standstill
 from gateway.wire.backend import BackendUpstream
 from gateway.wire.forwarded import Forwarding
 from gateway.wire.routes import any_of, exactly, label
@@ -56,16 +62,15 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 log = structlog.stdlib.get_logger("gateway")
 
 
-async def serve(
-    settings: GatewaySettings, *, on_ready: Callable[[], None] = lambda: None, clock: Clock = SYSTEM
-) -> int:
+async def serve(loaded: Loaded, *, on_ready: Callable[[], None] = lambda: None, clock: Clock = SYSTEM) -> int:
     """Serve until SIGTERM or SIGINT, then drain; returns the exit code: 0 drained, 1 it could not start or go on."""
     asyncio.get_running_loop().set_exception_handler(_unhandled)
     signals = Signals()
     signals.install()
     try:
         async with AsyncExitStack() as stack:
-            gateway = Gateway(settings, clock)
+            gateway = Gateway(loaded, clock)
+            signals.on_hangup = gateway.reload.ask
             stack.push_async_callback(gateway.aclose)
             await gateway.prepare()
             await lifecycle.run(gateway.parts(), signals, on_ready, clock)
@@ -83,14 +88,20 @@ async def serve(
 class Gateway:
     """One gateway, put together from its settings. `prepare` first, `aclose` last, whatever happened between."""
 
-    def __init__(self, settings: GatewaySettings, clock: Clock = SYSTEM) -> None:
-        self._settings = settings
+    def __init__(self, loaded: Loaded, clock: Clock = SYSTEM) -> None:
+        self._settings = loaded.settings
         self._clock = clock
         self._metrics = Metrics()
-        self._recorder = Recorder(self._metrics, ["backend", *(p.upstream for p in settings.policies if p.base_url)])
-        self._journal = Journal(clock, strict=settings.file.tokens.require_redis)
-        self._background: list[Work] = [partial(watch_lag, self._metrics, clock)]
+        tokens = loaded.settings.file.tokens
+        self._keys = Keys(tokens) if tokens.enabled else None
+        self.reload = Reload(loaded, self._prepare_reload, self._metrics)
+        upstreams = [policy.upstream for policy in self._settings.policies if policy.base_url]
+        self._recorder = Recorder(self._metrics, ["backend", *upstreams])
+        self._journal = Journal(clock, strict=tokens.require_redis)
+        self._background: list[Work] = [partial(watch_lag, self._metrics, clock), self.reload.run]
         self._stack = AsyncExitStack()
+        self._standstill = Standstill()
+        self._watched = watched(self.emit, self._standstill, clock)
         self._gate: Gate | None = None
         self._redis: RedisClient | None = None
 
@@ -112,12 +123,12 @@ class Gateway:
             self._background.append(embedded.run)
         gate = self._gate = Gate(file.redis.probe.failures, file.redis.probe.successes)
         client = self._redis = RedisClient.connect(file.redis, url, emit=self.emit, clock=self._clock)
-        probe = Probe(client.ping, gate, file.redis.probe, self.emit, self._clock)
+        probe = Probe(client.ping, gate, file.redis.probe, self._watched, self._clock)
         client.available = lambda: gate.available
         client.on_result = probe.command_result
         self._stack.push_async_callback(client.aclose)
         await probe.ask()
-        self._background.append(probe.run)
+        self._background += [probe.run, partial(watch_eviction, client, self.emit, file.redis.probe.interval)]
 
     async def aclose(self) -> None:
         """Close clients and pools, and end the embedded Redis."""
@@ -159,6 +170,10 @@ class Gateway:
             timeout=file.shutdown.timeout,
         )
 
+    def _prepare_reload(self, settings: GatewaySettings) -> Callable[[], None]:
+        keys, tokens = self._keys, settings.file.tokens
+        return partial(setattr, keys, "ring", Ring.of(tokens)) if keys and tokens.enabled else lambda: None
+
     def emit(self, event: Event) -> None:
         """Hand what a room reports to the metrics and to the log."""
         self._recorder(event)
@@ -169,43 +184,52 @@ class Gateway:
         file = self._settings.file
         closed = file.tokens.routes.all() if file.maintenance.routes == "tokens" else file.maintenance.routes
         named = [*file.tokens.routes.all(), *(file.maintenance.routes if file.maintenance.routes != "tokens" else ())]
-        maintenance = MaintenanceLayer(file.maintenance, any_of(closed), exactly(file.maintenance.except_), self.emit)
+        refresh = Exchange("POST", file.tokens.routes.refresh.path.encode())
+        closes, excepted = any_of(closed), exactly(file.maintenance.except_)
+        report = self._watched if closes(refresh) and not excepted(refresh) else self.emit
+        maintenance = MaintenanceLayer(file.maintenance, closes, excepted, report)
         maintenance.announce()
+        published: list[Layer] = []
+        if (jwks := file.tokens.routes.jwks) is not None and self._keys is not None:
+            published.append(JwksLayer(self._keys, exactly([jwks])))
+            named.insert(0, jwks)
         backend = BackendUpstream(file.ingress, forwarding, self.emit, self._clock)
         self._stack.push_async_callback(backend.aclose)
         layers: list[Layer] = [
             IngressObserver(self._metrics, label(named), [str(route) for route in named], self._clock),
             RescueLayer("backend", file.ingress.errors, self.emit),
+            *published,
             maintenance,
-            *self._token_layers(),
+            *self._token_layers(forwarding),
         ]
         return chain(layers, backend.handle)
 
-    def _token_layers(self) -> list[Layer]:
-        """Redis availability, in strict mode also while tokens are the backend's; then tokens."""
+    def _token_layers(self, forwarding: Forwarding) -> list[Layer]:
+        """Redis availability, in strict mode also while tokens are the backend's; the origin of pages; then tokens."""
         tokens = self._settings.file.tokens
         if self._redis is None or self._gate is None:
             return []
         gate, routes = self._gate, tokens.routes
-        logout = any_of([routes.logout])
-        # A logout answers for an outage itself, if it is the gateway's: it clears the cookies first.
-        passes = logout if tokens.enabled else any_of(())
-        strict = [AvailabilityLayer(lambda: gate.available, any_of(routes.all()), passes=passes)]
-        if not tokens.require_redis:
-            strict = []
-        if not tokens.enabled:
-            return [*strict]
-        ledger = RedisLedger(self._redis, tokens.policy, self._settings.file.redis.key_prefix)
-        layer = TokensLayer(
+        layers: list[Layer] = []
+        if tokens.require_redis:
+            # A logout answers for an outage itself, if it is the gateway's: it clears the cookies first.
+            passes = any_of([routes.logout] if self._keys is not None else [])
+            layers.append(AvailabilityLayer(lambda: gate.available, any_of(routes.all()), passes=passes))
+        if self._keys is None:
+            return layers
+        layer = token_layer(
             tokens,
-            ledger,
-            login=any_of(routes.login),
-            refresh=any_of([routes.refresh]),
-            logout=logout,
+            self._redis,
+            self._settings.file.redis.key_prefix,
+            self._keys,
+            self._standstill,
+            loosely=any_of,
+            strictly=exactly,
             emit=self.emit,
             clock=self._clock,
         )
-        return [*strict, layer]
+        self._background.append(layer.run)
+        return [*layers, *around_tokens(tokens, layer, any_of, forwarding.authority)]
 
     def _egress(self, policy: PolicySettings, throttle: ThrottleLayer) -> Handler:
         """backend → vendor."""

@@ -18,6 +18,9 @@ Code = Literal[
     "queue-timeout",
     "invalid-request",
     "invalid-token",
+    "not-found",
+    "forbidden-origin",
+    "too-many-attempts",
     "payload-too-large",
     "request-timeout",
     "header-too-large",
@@ -36,6 +39,9 @@ STATUS: Final[dict[Code, tuple[int, str]]] = {
     "queue-timeout": (503, "Service Unavailable"),
     "invalid-request": (400, "Bad Request"),
     "invalid-token": (401, "Unauthorized"),
+    "not-found": (404, "Not Found"),
+    "forbidden-origin": (403, "Forbidden"),
+    "too-many-attempts": (429, "Too Many Requests"),
     "payload-too-large": (413, "Content Too Large"),
     "request-timeout": (408, "Request Timeout"),
     "header-too-large": (431, "Request Header Fields Too Large"),
@@ -100,7 +106,8 @@ class GatewayError(Exception):
 class StoreUnavailable(Exception):
     """A shared store (Redis) could not answer, whatever the reason; nothing is known of what it did.
 
-    `kind` is a short label for metrics: `timeout`, `connection`, `loading`, `readonly`, `oom`, `auth`, `away`, `other`.
+    `kind` is a short label for metrics: `timeout`, `connection`, `loading`, `readonly`, `oom`, `auth`, `tls`,
+    `topology` (a cluster or Sentinels that do not say who serves), `away`, `other`.
     """
 
     def __init__(self, kind: str, detail: str = "") -> None:

@@ -68,23 +68,29 @@ class Parts:
 
 
 class Signals:
-    """SIGTERM and SIGINT as things to wait for."""
+    """SIGTERM and SIGINT as things to wait for, SIGHUP as a call.
+
+    Attributes:
+        on_hangup: called at each SIGHUP.
+    """
 
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
+        self.on_hangup: Callable[[], None] = lambda: None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
     def install(self) -> None:
-        """Take the process's SIGTERM and SIGINT."""
+        """Take the process's signals."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.receive, number)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self.on_hangup())
 
     def remove(self) -> None:
         """Give them back."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
 
     def receive(self, number: signal.Signals) -> None:

@@ -14,6 +14,7 @@ class RedisAvailable(Event):
 
 @dataclass(frozen=True, slots=True)
 class RedisUnavailable(Event):
-    """Redis does not answer any more. `reason` is the kind of the last failure."""
+    """Redis does not answer any more. `reason` is the kind of the last failure, `detail` what the probe was told."""
 
     reason: str
+    detail: str = ""

@@ -62,7 +62,7 @@ class Probe:
         try:
             await self._ping()
         except StoreUnavailable as error:
-            self._tell(self._gate.failed(self._clock.monotonic(), error.kind))
+            self._tell(self._gate.failed(self._clock.monotonic(), error.kind), str(error))
         else:
             self._tell(self._gate.succeeded(self._clock.monotonic()))
 
@@ -84,9 +84,9 @@ class Probe:
     def _spacing(self) -> float:
         return self._interval / SOONER if self._gate.undecided else self._interval
 
-    def _tell(self, change: Change | None) -> None:
+    def _tell(self, change: Change | None, detail: str = "") -> None:
         match change:
             case BecameAvailable(away_seconds):
                 self._emit(RedisAvailable(away_seconds))
             case BecameUnavailable(reason):
-                self._emit(RedisUnavailable(reason))
+                self._emit(RedisUnavailable(reason, detail))

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway import __version__
 from gateway.cli import config as config_verbs
+from gateway.cli import tokens
 from gateway.cli.demo import demo
+from gateway.cli.options import ConfigOption
 from gateway.cli.run import run
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="The configuration. Default: $GATEWAY_CONFIG, then ./config.yaml."),
-]
 
 INTERRUPTED = 130
 
@@ -29,6 +25,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
 app.add_typer(config_app, name="config")
+app.add_typer(tokens.app, name="tokens")
 
 
 def _version(asked: bool) -> None:

@@ -32,7 +32,7 @@ def run(config: Path | None, environ: Mapping[str, str]) -> int:
     for problem in loaded.warnings:
         tell = log.warning if problem.severity == "warning" else log.info
         tell("Configuration", problem=str(problem))
-    return on_loop(serve(loaded.settings))
+    return on_loop(serve(loaded))
 
 
 def on_loop(work: Coroutine[Any, Any, int]) -> int:

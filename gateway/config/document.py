@@ -6,6 +6,7 @@ type from the key it belongs to, so `port: 0800`, `name: no` and an expanded var
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,8 @@ class Document:
     """The variable that gave the value of a key which the file leaves out."""
     failed: set[KeyPath] = field(default_factory=set)
     """Values that could not be expanded, already reported."""
+    sources: dict[Path, bytes] = field(default_factory=dict)
+    """Every file that was read for it, with the digest of its content."""
     problems: list[Problem] = field(default_factory=list)
     readable: bool = True
     """False: there is no data, and `problems` says why."""
@@ -104,7 +107,9 @@ def read(path: Path, environ: Mapping[str, str]) -> Document:
     """Return the file at `path`; what is wrong with it is in `problems`."""
     document = Document(str(path))
     try:
-        root = compose(path.read_bytes())
+        content = path.read_bytes()
+        document.sources[path] = digest(content)
+        root = compose(content)
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         document.problems.append(Problem(document.file, 1, 1, "", f"the file cannot be read: {reason}"))
@@ -117,6 +122,11 @@ def read(path: Path, environ: Mapping[str, str]) -> Document:
     if root is not None and not _is_null(root):
         _Walk(document, environ).root(root)
     return document
+
+
+def digest(content: bytes) -> bytes:
+    """Return what tells one content of a file from another."""
+    return hashlib.sha256(content).digest()
 
 
 def _is_null(node: Node) -> bool:

@@ -5,8 +5,9 @@ The one idea: read everything, validate everything, check everything, and only t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,10 @@ class Loaded:
     settings: GatewaySettings
     warnings: tuple[Problem, ...]
     """Warnings and notes (`severity` tells them apart), sorted by file, line and column."""
+    sources: Mapping[Path, bytes] = field(repr=False)
+    """Every file that was read, with the digest of its content."""
+    again: Callable[[], Loaded] = field(repr=False)
+    """Reads the same files again, with the same environment; raises `ConfigInvalid` as `load` does."""
 
 
 def locate(flag: Path | None, environ: Mapping[str, str]) -> Path:
@@ -72,7 +77,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
             problems += _read_policy(file, environ, policies)
     problems += check_upstreams(policies)
     problems += check_listeners(config, policies)
-    return _decide(config, policies, problems)
+    settings, warnings = _decide(config, policies, problems)
+    documents = [config.document, *(policy.document for policy in policies)]
+    sources = {file: content for document in documents for file, content in document.sources.items()}
+    return Loaded(settings, warnings, sources, partial(load, path, environ))
 
 
 def _policy_files(document: Document, directory: Path) -> tuple[list[Path], list[Problem]]:
@@ -101,10 +109,12 @@ def _read_policy(file: Path, environ: Mapping[str, str], policies: list[Checked[
     return [*problems, *found, *check_policy(policy)]
 
 
-def _decide(config: Checked[FileSettings], policies: list[Checked[PolicySettings]], problems: list[Problem]) -> Loaded:
+def _decide(
+    config: Checked[FileSettings], policies: list[Checked[PolicySettings]], problems: list[Problem]
+) -> tuple[GatewaySettings, tuple[Problem, ...]]:
     errors = [problem for problem in problems if problem.severity == "error"]
     warnings = [problem for problem in problems if problem.severity != "error"]
     if errors:
         raise ConfigInvalid(errors, warnings)
     settings = GatewaySettings(file=config.settings, policies=tuple(policy.settings for policy in policies))
-    return Loaded(settings, tuple(sorted(set(warnings))))
+    return settings, tuple(sorted(set(warnings)))

@@ -9,7 +9,7 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from gateway.config.document import KeyPath
@@ -38,6 +38,16 @@ def kinds(annotation: Any) -> tuple[Any, ...]:
 def known_keys(model: type[BaseModel], path: KeyPath) -> tuple[str, ...]:
     """Return the names that the mapping at `path` may hold; none where any name is allowed."""
     return tuple(name for form in _at(model, path) for name in fields(form.kind))
+
+
+def secret_keys(model: type[BaseModel], path: KeyPath) -> tuple[str, ...]:
+    """Return the names of the secrets that the mapping at `path` may hold."""
+    return tuple(
+        name
+        for form in _at(model, path)
+        for name, info in fields(form.kind).items()
+        if any(inner.kind is SecretStr for inner in _forms(info.annotation, ""))
+    )
 
 
 def may_be_null(model: type[BaseModel], path: KeyPath) -> bool:

@@ -14,10 +14,11 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from gateway.config import secret_files
 from gateway.config.document import Document, Failed, KeyPath
 from gateway.config.problems import Problem, did_you_mean, enumerate_words
 from gateway.config.salvage import salvage
-from gateway.config.schema import known_keys, may_be_null, words_for
+from gateway.config.schema import known_keys, may_be_null, secret_keys, words_for
 from gateway.config.wording import describe
 from gateway.settings import Settings
 
@@ -49,11 +50,13 @@ class Checked(Generic[S]):
 def validate(model: type[S], document: Document) -> tuple[Checked[S], list[Problem]]:
     """Return what is sound in the document, and a problem for everything that is not."""
     _take_nulls(model, document)
+    problems = secret_files.take(model, document)
     try:
         settings = model.model_validate(document.data)
     except ValidationError as error:
-        return _sort_out(model, document, error)
-    return Checked(document, settings, frozenset(document.failed)), []
+        checked, found = _sort_out(model, document, error)
+        return checked, [*problems, *found]
+    return Checked(document, settings, frozenset(document.failed)), problems
 
 
 def _take_nulls(model: type[S], document: Document) -> None:
@@ -115,7 +118,8 @@ def _is_reported(path: KeyPath, document: Document) -> bool:
 def _problem(model: type[S], document: Document, path: KeyPath, details: list[ErrorDetails]) -> Problem:
     kind = details[0]["type"]
     if kind == _UNKNOWN:
-        hint = did_you_mean(str(path[-1]), known_keys(model, path[:-1]))
+        files = (name + secret_files.SUFFIX for name in secret_keys(model, path[:-1]))
+        hint = did_you_mean(str(path[-1]), (*known_keys(model, path[:-1]), *files))
         return document.problem(path, f"is not a known key{hint}", of_key=True)
     if kind == "missing":
         return document.problem(path, "is missing and has no default")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.app import serve
-from gateway.config import ConfigInvalid, GatewaySettings, load
+from gateway.config import ConfigInvalid, GatewaySettings, Loaded, load
 from gateway.demo import files
 from gateway.demo.ports import HOST, Ports
 from gateway.demo.services import Services
@@ -37,21 +37,19 @@ async def run(backend: str | None, environ: Mapping[str, str]) -> int:
             print(*invalid.problems, sep="\n", file=sys.stderr)
             return INVALID
         logs.configure(loaded.settings.file.log, sys.stderr)
-        return await _serve(loaded.settings, ports, token_key, own_backend=backend is not None, environ=environ)
+        return await _serve(loaded, ports, token_key, own_backend=backend is not None, environ=environ)
 
 
-async def _serve(
-    settings: GatewaySettings, ports: Ports, token_key: str, *, own_backend: bool, environ: Mapping[str, str]
-) -> int:
+async def _serve(loaded: Loaded, ports: Ports, token_key: str, *, own_backend: bool, environ: Mapping[str, str]) -> int:
     services = Services(
         only=("whmcs", "salesforce") if own_backend else ("whmcs", "salesforce", "backend"),
         ports={"backend": ports.backend, "whmcs": ports.whmcs, "salesforce": ports.salesforce},
         token_key=token_key,
         egress={"whmcs": _url(ports.whmcs_egress), "salesforce": _url(ports.salesforce_egress)},
     )
-    text = tour(_scene(settings, ports, own_backend), color=wants_color(sys.stdout, environ))
+    text = tour(_scene(loaded.settings, ports, own_backend), color=wants_color(sys.stdout, environ))
     async with services:
-        return await serve(settings, on_ready=lambda: print(text, flush=True))
+        return await serve(loaded, on_ready=lambda: print(text, flush=True))
 
 
 def _scene(settings: GatewaySettings, ports: Ports, own_backend: bool) -> Scene:

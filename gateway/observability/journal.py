@@ -16,21 +16,25 @@ from gateway.availability.events import RedisAvailable, RedisUnavailable
 from gateway.clock import SYSTEM, Clock
 from gateway.events import Event
 from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
-from gateway.redis_client.events import EmbeddedExited
+from gateway.redis_client.events import EmbeddedExited, EvictionUnknown, KeysMayBeEvicted
 from gateway.rescue import Crashed, Refused
-from gateway.tokens.events import Audit, ExcessFamiliesCleaned, ReuseDetected
+from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, ReuseDetected
 
 MAINTENANCE: Final = "Authentication service in maintenance mode"
 REDIS_REQUIRED: Final = "Redis required for token operations but not available"
 REDIS_AVAILABLE: Final = "Redis available"
 REDIS_UNAVAILABLE: Final = "Redis unavailable"
+EVICTION: Final = "Redis may evict sessions when its memory is full: set maxmemory-policy to noeviction"
 CLEANED_UP: Final = "Cleaned up excess user tokens"
 REUSE: Final = "Refresh token reuse detected"
+CLAIMS: Final = "Backend gave no claims, older ones are used"
 LIMITS: Final = "Queue limits in force"
 
 DIGEST_SECONDS: Final = 60.0
 
-_WARNINGS: Final = frozenset({"upstream-unreachable", "upstream-timeout", "queue-full", "queue-timeout"})
+_WARNINGS: Final = frozenset(
+    ("upstream-unreachable", "upstream-timeout", "queue-full", "queue-timeout", "too-many-attempts", "forbidden-origin")
+)
 
 
 class Digest:
@@ -69,6 +73,7 @@ class Journal:
         self._audit = structlog.stdlib.get_logger("gateway.audit")
         self._maintenance = Digest()
         self._required = Digest()
+        self._claims = Digest()
         self._refused: dict[tuple[str, str], Digest] = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             MaintenanceChanged: self._maintenance_changed,
@@ -76,7 +81,10 @@ class Journal:
             RedisAvailable: self._redis_available,
             RedisUnavailable: self._redis_unavailable,
             EmbeddedExited: lambda e: self._log.error("Embedded Redis exited, starting it again", **asdict(e)),
+            KeysMayBeEvicted: lambda e: self._log.warning(EVICTION, policy=e.policy),
+            EvictionUnknown: lambda e: self._log.debug("Redis does not tell its maxmemory-policy", reason=e.kind),
             ExcessFamiliesCleaned: lambda e: self._log.info(CLEANED_UP, user=e.user, count=len(e.families)),
+            ClaimsNotGiven: lambda e: self._count(self._claims, CLAIMS, reason=e.reason),
             ReuseDetected: lambda e: self._log.warning(REUSE, **asdict(e)),
             Audit: lambda e: self._audit.info("Token audit", audit=True, **_audit_fields(e)),
             Refused: self._gateway_error,
@@ -111,7 +119,7 @@ class Journal:
         self._log.info(REDIS_AVAILABLE, away_seconds=round(event.away_seconds, 3))
 
     def _redis_unavailable(self, event: RedisUnavailable) -> None:
-        self._log.error(REDIS_UNAVAILABLE, reason=event.reason)
+        self._log.error(REDIS_UNAVAILABLE, reason=event.reason, problem=event.detail)
         self._end(self._required, REDIS_REQUIRED)
         if self._strict:
             self._count(self._required, REDIS_REQUIRED)

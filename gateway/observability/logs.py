@@ -49,5 +49,6 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> logging.Ha
     level = settings.level.upper()
     logging.getLogger("gateway").setLevel(level)
     root.setLevel(max(logging.getLevelName(level), logging.INFO))
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of every change in a folder
     logging.captureWarnings(True)
     return handler

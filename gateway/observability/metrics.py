@@ -81,6 +81,12 @@ class Metrics:
         )
         self.throttle_rate_limit = gauge("throttle_rate_limit", "Calls a window allowed.", "upstream")
         self.throttle_window_used_ratio = gauge("throttle_window_used_ratio", "Share of the window used.", "upstream")
+        self.config_last_reload_successful = gauge(
+            "config_last_reload_successful", "1 while the configuration that was read last is the one in force."
+        )
+        self.config_reloads_total = counter("config_reloads_total", "Reloads of the configuration.", "result")
+        for result in ("ok", "failed"):
+            self.config_reloads_total.labels(result)
         self.event_loop_lag_seconds = gauge("event_loop_lag_seconds", "How late the event loop woke up last.")
         build = gauge("build_info", "Always 1; the version is a label.", "version")
         build.labels(__version__).set(1)

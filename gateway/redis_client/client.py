@@ -1,38 +1,29 @@
 """One client for all rooms: it answers within the command's time limit or raises `StoreUnavailable`.
 
 The one idea: nothing here waits for Redis to come back. While the gate says that Redis is away a command fails without
-touching the network; else it has `command_timeout` for everything (waiting for a connection, setting it up, asking, one
-repetition), and how it ended is told to whoever judges availability.
+touching the network; else it has `command_timeout` for everything (finding the server, waiting for a connection,
+setting it up, asking, one repetition), and how it ended is told to whoever judges availability.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError
 
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import StoreUnavailable
 from gateway.events import Emit
-from gateway.redis_client.address import connector
-from gateway.redis_client.connections import Connections
+from gateway.redis_client.deployment import topology
 from gateway.redis_client.events import CommandFailed, CommandFinished
-from gateway.redis_client.failures import FAILURES, kind_of, unavailable
+from gateway.redis_client.failures import FAILURES, unavailable
+from gateway.redis_client.node import Argument, Ask, Node, Send
 from gateway.redis_client.scripts import Script
 from gateway.redis_client.settings import RedisSettings
+from gateway.redis_client.topology import Topology
 
-Argument: TypeAlias = str | bytes | int | float
-_Ask: TypeAlias = Callable[[AbstractConnection], Awaitable[Any]]
-
-CONNECTIONS: Final = 32
 _PROBE_KEY_LIFE: Final = 60_000
-_WORTHLESS: Final = frozenset({"timeout", "connection", "readonly"})
-"""Kinds after which the other connections are not to be trusted either: a dead peer, or one that was demoted."""
-_REPEATABLE: Final = frozenset({"connection", "readonly"})
-"""Kinds that a new connection may heal at once: one that had gone stale, or led to a former primary."""
 
 
 def _always() -> bool:
@@ -44,22 +35,21 @@ def _nobody(kind: str | None) -> None:
 
 
 class RedisClient:
-    """Scripts and commands for one Redis (`redis://`, `rediss://` with its certificate verified, `unix://`).
+    """Scripts and commands for one Redis, whatever its topology.
+
+    On a cluster a command goes to the owner of its first key, and it may have no key of another slot.
 
     Attributes:
         available: asked before each command; when it says no, the command fails with the kind `away` at once.
-        on_result: told how each command ended: None for an answer, else the kind of the failure.
+        on_result: told how each command ended: None for an answer, else the kind of the failure. Of a cluster only
+            failures are told: an answer of one of its servers says nothing of the others, the probe asks them all.
     """
 
-    def __init__(
-        self, settings: RedisSettings, make: Callable[[], AbstractConnection], *, emit: Emit, clock: Clock = SYSTEM
-    ) -> None:
+    def __init__(self, settings: RedisSettings, topology: Topology, *, emit: Emit, clock: Clock = SYSTEM) -> None:
         self.available: Callable[[], bool] = _always
         self.on_result: Callable[[str | None], None] = _nobody
-        self._timeout = settings.command_timeout
         self._probe_key = f"{settings.key_prefix}:probe"
-        self._connections = Connections(make, CONNECTIONS)
-        self._probe_connection = Connections(make, 1)
+        self._topology = topology
         self._emit = emit
         self._clock = clock
 
@@ -73,12 +63,12 @@ class RedisClient:
         clock: Clock = SYSTEM,
         on_result: Callable[[str | None], None] = _nobody,
     ) -> RedisClient:
-        """Return a client for the server at `url`. Nothing is sent yet.
+        """Return a client for the deployment at `url`. Nothing is sent yet.
 
         Raises:
-            StartError: when the URL cannot be read; the text does not repeat it.
+            StartError: when the URL or the CA file cannot be read; the text does not repeat the URL.
         """
-        client = cls(settings, connector(url, settings.connect_timeout), emit=emit, clock=clock)
+        client = cls(settings, topology(settings, url), emit=emit, clock=clock)
         client.on_result = on_result
         return client
 
@@ -91,30 +81,68 @@ class RedisClient:
             StoreUnavailable: for whatever reason there is no reply, also when the script itself fails (`other`).
         """
 
-        async def ask(connection: AbstractConnection) -> Any:
+        async def ask(send: Send) -> Any:
             try:
-                return await _ask(connection, "EVALSHA", script.sha, len(keys), *keys, *args)
+                return await send("EVALSHA", script.sha, len(keys), *keys, *args)
             except NoScriptError:
-                return await _ask(connection, "EVAL", script.source, len(keys), *keys, *args)
+                return await send("EVAL", script.source, len(keys), *keys, *args)
 
-        return await self._gated(script.name, ask, repeat=True)
+        return await self._gated(script.name, keys[0], ask, repeat=True)
 
     async def call(self, command: str, *arguments: Argument) -> Any:
         """Send one command and return its reply as it came (RESP 2: text as bytes, maps as flat lists).
 
-        It is sent once: a break in the connection leaves open whether it was carried out.
+        It is sent once: a break in the connection leaves open whether it was carried out. On a cluster the first
+        argument is taken for its key.
 
         Raises:
             StoreUnavailable: for whatever reason there is no reply, or the reply is an error.
         """
+        key = str(arguments[0]) if arguments else ""
+        return await self._gated(command.lower(), key, _one(command, *arguments), repeat=False)
 
-        def ask(connection: AbstractConnection) -> Awaitable[Any]:
-            return _ask(connection, command, *arguments)
+    async def scan(self, pattern: str, count: int = 1000) -> AsyncIterator[list[bytes]]:
+        """Yield the keys that match a pattern, batch by batch, from every master; a key may come more than once.
 
-        return await self._gated(command.lower(), ask, repeat=False)
+        Raises:
+            StoreUnavailable: for whatever reason a batch did not come.
+        """
+        for master in await self._told("scan", self._topology.masters()):
+            cursor: bytes = b"0"
+            while True:
+                ask = _one("SCAN", cursor, "MATCH", pattern, "COUNT", count)
+                cursor, keys = await self._told("scan", self._topology.ask_node(master, ask))
+                if keys:
+                    yield keys
+                if cursor == b"0":
+                    break
+
+    async def inspect(self, command: str, *arguments: Argument) -> list[Any]:
+        """Ask every master something about itself. Neither the gate nor a metric hears how that ended.
+
+        Raises:
+            StoreUnavailable: when one of them did not answer, or with an error.
+        """
+        name, ask = command.lower(), _one(command, *arguments)
+        nodes: Sequence[Node] = await _mapped(name, self._topology.masters())
+        return [await _mapped(name, self._topology.ask_node(node, ask)) for node in nodes]
+
+    @property
+    def whole(self) -> bool:
+        """Whether one server has everything, so that a script may read keys that have nothing to do with each other."""
+        return self._topology.whole
+
+    def sibling(self, key: str, name: str) -> str:
+        """Return the key that `name` stands for where `key` is kept.
+
+        What is written there is lost when `key` is lost with its server, and moves when it moves: on a cluster there
+        is one such key for each slot, elsewhere `name` is the key.
+        """
+        return self._topology.sibling(key, name)
 
     async def ping(self) -> None:
-        """Ask whether Redis takes a write, on a connection of its own and whatever `available` says.
+        """Ask whether Redis (on a cluster, every master) takes a write, on connections of its own and whatever
+        `available` says.
 
         A write, because a server that is a replica or out of memory still answers PING.
 
@@ -122,61 +150,54 @@ class RedisClient:
             StoreUnavailable: when it does not.
         """
 
-        def ask(connection: AbstractConnection) -> Awaitable[Any]:
-            return _ask(connection, "SET", self._probe_key, 1, "PX", _PROBE_KEY_LIFE)
+        def ask(key: str) -> Ask:
+            return _one("SET", key, 1, "PX", _PROBE_KEY_LIFE)
 
-        await self._measured("ping", self._bounded("ping", self._probe_connection, ask, repeat=True))
+        await self._measured("ping", self._topology.probe(self._probe_key, ask))
 
     async def aclose(self) -> None:
         """Close the connections. A command that is under way ends as it would have."""
-        await self._connections.drop()
-        await self._probe_connection.drop()
+        await self._topology.aclose()
 
-    async def _gated(self, name: str, ask: _Ask, *, repeat: bool) -> Any:
+    async def _gated(self, name: str, key: str, ask: Ask, *, repeat: bool) -> Any:
+        if self.available():
+            return await self._told(name, self._topology.ask(key, ask, repeat=repeat))
+        self._emit(CommandFailed(name, "away"))
+        self.on_result("away")
+        raise StoreUnavailable("away", name)
+
+    async def _told(self, name: str, reply: Awaitable[Any]) -> Any:
         try:
-            if not self.available():
-                self._emit(CommandFailed(name, "away"))
-                raise StoreUnavailable("away", name)
-            reply = await self._measured(name, self._bounded(name, self._connections, ask, repeat=repeat))
+            answer = await self._measured(name, reply)
         except StoreUnavailable as error:
             self.on_result(error.kind)
             raise
-        self.on_result(None)
-        return reply
+        if self._topology.whole:
+            self.on_result(None)
+        return answer
 
     async def _measured(self, name: str, reply: Awaitable[Any]) -> Any:
         started = self._clock.monotonic()
         try:
-            answer = await reply
+            answer = await _mapped(name, reply)
         except StoreUnavailable as error:
             self._emit(CommandFailed(name, error.kind))
             raise
         self._emit(CommandFinished(name, self._clock.monotonic() - started))
         return answer
 
-    async def _bounded(self, name: str, connections: Connections, ask: _Ask, *, repeat: bool) -> Any:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await _on(connections, ask, repeat=repeat)
-        except FAILURES as error:
-            if kind_of(error) in _WORTHLESS:
-                await connections.drop()
-            raise unavailable(name, error) from None
+
+def _one(*command: Argument) -> Ask:
+    """Return what asks by one command."""
+
+    def ask(send: Send) -> Awaitable[Any]:
+        return send(*command)
+
+    return ask
 
 
-async def _on(connections: Connections, ask: _Ask, *, repeat: bool) -> Any:
-    """Ask on a connection; when that was stale or led to a former primary, once more on a new one."""
+async def _mapped(name: str, reply: Awaitable[Any]) -> Any:
     try:
-        async with connections.lend() as connection:
-            return await ask(connection)
+        return await reply
     except FAILURES as error:
-        if not repeat or kind_of(error) not in _REPEATABLE:
-            raise
-    await connections.drop()
-    async with connections.lend() as connection:
-        return await ask(connection)
-
-
-async def _ask(connection: AbstractConnection, *command: Argument) -> Any:
-    await connection.send_command(*command, check_health=False)
-    return await connection.read_response()
+        raise unavailable(name, error) from None

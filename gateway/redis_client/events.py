@@ -26,3 +26,17 @@ class EmbeddedExited(Event):
     """The embedded server ended by itself and is started again."""
 
     returncode: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeysMayBeEvicted(Event):
+    """Redis drops keys with a life of their own when its memory is full: sessions among them. Told once."""
+
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionUnknown(Event):
+    """Redis does not tell what it does when its memory is full. `kind` as in `StoreUnavailable`."""
+
+    kind: str

@@ -1,4 +1,4 @@
-"""What can go wrong with Redis, told in eight words.
+"""What can go wrong with Redis, told in ten words.
 
 The one idea: errors of the library, of the socket and of the clock are mapped once, here at the border, to the kinds
 of `StoreUnavailable`. What a kind stands for is what the operator has to do about it.
@@ -6,6 +6,7 @@ of `StoreUnavailable`. What a kind stands for is what the operator has to do abo
 
 from __future__ import annotations
 
+import ssl
 from typing import Final
 
 import redis.exceptions as errors
@@ -24,6 +25,9 @@ _KINDS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.ReadOnlyError, "readonly"),
     (errors.MasterDownError, "readonly"),
     (errors.OutOfMemoryError, "oom"),
+    (errors.AskError, "topology"),  # and MOVED: a cluster's node, whose URL does not say so or that leads in circles
+    (errors.TryAgainError, "topology"),
+    (errors.ClusterDownError, "topology"),
     (errors.TimeoutError, "timeout"),
     (TimeoutError, "timeout"),
     (errors.ConnectionError, "connection"),
@@ -48,10 +52,17 @@ def kind_of(error: BaseException) -> str:
     """
     if isinstance(error.__cause__, FAILURES) and (kind := kind_of(error.__cause__)) != "other":
         return kind
+    if isinstance(error, errors.ConnectionError) and _is_mistrust(error.__context__):
+        return "tls"
     for type_, kind in _KINDS:
         if isinstance(error, type_):
             return kind
     return _CODES.get(str(error).partition(" ")[0], "other")
+
+
+def _is_mistrust(cause: BaseException | None) -> bool:
+    """Whether a TLS handshake failed for what the peer is, and not because it broke off."""
+    return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
 
 def unavailable(name: str, error: BaseException) -> StoreUnavailable:

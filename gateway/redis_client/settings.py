@@ -24,7 +24,9 @@ class RedisSettings(Settings):
     """Where Redis is and how long the gateway waits for it."""
 
     url: Annotated[str, Field(repr=False)] = EMBEDDED
-    """`embedded`, `redis://`, `rediss://` or `unix://`; never printed with its password."""
+    """`embedded`, or one of the shapes of `gateway.redis_client.url`; never printed with its password."""
+    ca_file: Path | None = None
+    """PEM: the authorities, and the only ones, that may vouch for a server of `rediss…`; null: those of the system."""
     key_prefix: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9:_.-]{1,64}$", description="1 to 64 letters, digits and : _ . -")
     ] = "gw"

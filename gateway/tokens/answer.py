@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.exchange import Body, Buffered, Headers, Reply, header, without
-from gateway.tokens.carrier import NO_STORE, Carrier, Pair
+from gateway.tokens.carrier import Carrier
+from gateway.tokens.dialect import NO_CACHE, NO_STORE, Pair
 from gateway.tokens.document import Document, NotAnObject
 
 MAX_ANSWER: Final = 1024 * 1024
@@ -86,7 +87,7 @@ class Answer:
                 continue
             if not carrier.replaces(name, value):
                 headers.append((name, value))
-        headers += [(b"Content-Length", b"%d" % len(content)), NO_STORE, (b"Pragma", b"no-cache")]
+        headers += [(b"Content-Length", b"%d" % len(content)), NO_STORE, NO_CACHE]
         headers += carrier.set_headers(pair)
         return Reply(self.reply.status, headers, Delivered(content, lost), self.reply.reason)
 

@@ -1,4 +1,4 @@
-"""How tokens travel: in JSON members of the `camel` dialect, or in cookies.
+"""How tokens travel: in a body of the configured dialect, in cookies, or in both.
 
 The one idea: the rest of the room deals in a presented text and a `Pair`; which fields or cookies these are is known
 here alone. Nothing is ever read from the query string, where logs and histories would keep it.
@@ -6,35 +6,24 @@ here alone. Nothing is ever read from the query string, where logs and histories
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from gateway.errors import GatewayError
-from gateway.exchange import Buffered, Exchange, Headers, Reply, header_values, read_all
+from gateway.exchange import Exchange, Headers, Reply, read_all
+from gateway.tokens.cookies import values_of
+from gateway.tokens.dialect import Camel, Dialect, Operation, Pair, dialect_of, json_reply, malformed
 from gateway.tokens.settings import CookieSettings, TokenSettings
 
 MAX_BODY: Final = 16 * 1024
 MAX_DUPLICATES: Final = 8
-NO_STORE: Final = (b"Cache-Control", b"no-store")
-_IN_QUERY: Final = frozenset(("refreshtoken", "refresh_token"))
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """What a client is given. Times are seconds from now."""
-
-    access: str = field(repr=False)
-    refresh: str = field(repr=False)
-    expires_in: int
-    refresh_expires_in: int
+_CAMEL: Final = Camel()
 
 
 class Carrier(Protocol):
     """One way for tokens to travel."""
 
-    async def presented(self, exchange: Exchange) -> list[str]:
+    async def presented(self, exchange: Exchange, operation: Operation = "refresh") -> list[str]:
         """Return the refresh tokens of a request, in the order of the wire; none when it brings none.
 
         Raises:
@@ -70,26 +59,38 @@ class Carrier(Protocol):
 
 def carrier_of(settings: TokenSettings) -> Carrier:
     """Return the configured carrier."""
-    return CookieCarrier(settings.cookie) if settings.carrier == "cookie" else JsonCarrier()
+    dialect = dialect_of(settings.dialect)
+    body, cookies = JsonCarrier(dialect), CookieCarrier(settings.cookie, dialect)
+    match settings.carrier:
+        case "json":
+            return body
+        case "cookie":
+            return cookies
+        case "both":
+            return BothCarrier(body, cookies)
 
 
-def refuse_query(exchange: Exchange) -> None:
+def refuse_query(exchange: Exchange, dialect: Dialect = _CAMEL) -> None:
     """Refuse a request with a refresh token in its query string.
 
     Raises:
         GatewayError: `invalid-request`; the token counts as not presented, and is not spent.
     """
     _, _, query = exchange.target.partition(b"?")
-    if query and any(name.lower() in _IN_QUERY for name, _ in parse_qsl(query.decode("latin-1"), True)):
+    names = dialect.query_names
+    if query and any(name.lower() in names for name, _ in parse_qsl(query.decode("latin-1"), True)):
         raise GatewayError("invalid-request", detail="A refresh token does not belong into the URL.")
 
 
 class JsonCarrier:
-    """`{"refreshToken": …}` in; `accessToken`, `refreshToken`, `expiresIn` (seconds) and `tokenType` out."""
+    """In the content of requests and answers, as the dialect spells it."""
 
     adds_members = True
 
-    async def presented(self, exchange: Exchange) -> list[str]:
+    def __init__(self, dialect: Dialect = _CAMEL) -> None:
+        self._dialect = dialect
+
+    async def presented(self, exchange: Exchange, operation: Operation = "refresh") -> list[str]:
         """Read the body, see `Carrier`."""
         try:
             content = await read_all(exchange.body, MAX_BODY)
@@ -97,20 +98,8 @@ class JsonCarrier:
             if error.code != "payload-too-large":
                 raise
             raise malformed() from None
-        if not content.strip():
-            return []
-        try:
-            document = json.loads(content)
-        except (ValueError, RecursionError):
-            raise malformed() from None
-        if not isinstance(document, dict):
-            raise malformed()
-        token = document.get("refreshToken")
-        if token is None:
-            return []
-        if not isinstance(token, str):
-            raise malformed()
-        return [token]
+        token = self._dialect.presented(exchange, content, operation)
+        return [] if token is None else [token]
 
     def reply(self, pair: Pair) -> Reply:
         """Answer with the pair as JSON."""
@@ -118,11 +107,11 @@ class JsonCarrier:
 
     def members(self, pair: Pair) -> dict[str, Any]:
         """Return all four members."""
+        dialect = self._dialect
         return {
-            "accessToken": pair.access,
-            "refreshToken": pair.refresh,
-            "expiresIn": pair.expires_in,
-            "tokenType": "Bearer",
+            dialect.access_member: pair.access,
+            dialect.refresh_member: pair.refresh,
+            **dialect.timing(pair),
         }
 
     def set_headers(self, pair: Pair) -> Headers:
@@ -146,8 +135,9 @@ class CookieCarrier:
 
     adds_members = False
 
-    def __init__(self, settings: CookieSettings) -> None:
+    def __init__(self, settings: CookieSettings, dialect: Dialect = _CAMEL) -> None:
         self._settings = settings
+        self._dialect = dialect
         same_site = settings.same_site.capitalize()
         self._attributes = f"; Path={settings.path}; HttpOnly; SameSite={same_site}"
         if settings.secure:
@@ -155,25 +145,20 @@ class CookieCarrier:
         if settings.domain:
             self._attributes += f"; Domain={settings.domain}"
 
-    async def presented(self, exchange: Exchange) -> list[str]:
+    async def presented(self, exchange: Exchange, operation: Operation = "refresh") -> list[str]:
         """Read the Cookie fields, see `Carrier`. The body is not looked at."""
         await exchange.body.aclose()
-        wanted, found = self._settings.refresh.encode(), []
-        for line in header_values(exchange.headers, b"cookie"):
-            for pair in line.split(b";"):
-                name, _, value = pair.strip(b" \t").partition(b"=")
-                if name == wanted and (value := value.strip(b'"')):
-                    found.append(value.decode("latin-1"))
+        found = values_of(exchange.headers, self._settings.refresh.encode())
         return list(dict.fromkeys(found))[:MAX_DUPLICATES]
 
     def reply(self, pair: Pair) -> Reply:
         """Answer with the cookies, and say in JSON when to come back."""
-        content = {"expiresIn": pair.expires_in, "tokenType": "Bearer"}
-        return json_reply(content, self.set_headers(pair))
+        return json_reply(self._dialect.timing(pair), self.set_headers(pair))
 
     def members(self, pair: Pair) -> dict[str, Any]:
         """Replace what describes the token and remove the tokens themselves."""
-        return {"accessToken": None, "refreshToken": None, "expiresIn": pair.expires_in, "tokenType": "Bearer"}
+        dialect = self._dialect
+        return {dialect.access_member: None, dialect.refresh_member: None, **dialect.timing(pair)}
 
     def set_headers(self, pair: Pair) -> Headers:
         """Return both cookies, each for as long as its token lives."""
@@ -196,18 +181,39 @@ class CookieCarrier:
         return b"Set-Cookie", f"{name}={value}; Max-Age={max(0, max_age)}{self._attributes}".encode()
 
 
-def malformed() -> GatewayError:
-    """Return the error for a refresh token that is missing or none."""
-    return GatewayError("invalid-request", detail="The refresh token is missing or malformed.")
+class BothCarrier:
+    """The pair in JSON and in cookies.
 
+    A request's content is read first; its cookies count only when it brings no token, so that a client that says which
+    token it means is taken at its word.
+    """
 
-def json_reply(content: dict[str, Any], headers: Headers) -> Reply:
-    """Return a 200 that no cache keeps (RFC 6749 section 5.1)."""
-    body = json.dumps(content, separators=(",", ":")).encode()
-    fields = [
-        (b"Content-Type", b"application/json"),
-        (b"Content-Length", b"%d" % len(body)),
-        NO_STORE,
-        (b"Pragma", b"no-cache"),
-    ]
-    return Reply(200, [*fields, *headers], Buffered(body))
+    adds_members = True
+
+    def __init__(self, body: JsonCarrier, cookies: CookieCarrier) -> None:
+        self._body = body
+        self._cookies = cookies
+
+    async def presented(self, exchange: Exchange, operation: Operation = "refresh") -> list[str]:
+        """Read the body, and without a token in it the Cookie fields, see `Carrier`."""
+        return await self._body.presented(exchange, operation) or await self._cookies.presented(exchange, operation)
+
+    def reply(self, pair: Pair) -> Reply:
+        """Answer with the pair as JSON and as cookies."""
+        return json_reply(self.members(pair), self.set_headers(pair))
+
+    def members(self, pair: Pair) -> dict[str, Any]:
+        """Return all four members."""
+        return self._body.members(pair)
+
+    def set_headers(self, pair: Pair) -> Headers:
+        """Return both cookies."""
+        return self._cookies.set_headers(pair)
+
+    def clear_headers(self) -> Headers:
+        """Return both cookies, empty and ended."""
+        return self._cookies.clear_headers()
+
+    def replaces(self, name: bytes, value: bytes) -> bool:
+        """Replace the backend's cookies of the same names."""
+        return self._cookies.replaces(name, value)

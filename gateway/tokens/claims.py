@@ -3,6 +3,7 @@
 The one idea: a refresh token is a function of its family's record and its login, byte for byte (the header and the
 payload are built in one order, the `jti` is derived), so the same token can be minted again by any replica. Kinds
 differ by `typ`, by audience and by secret. Only signature and shape are judged here; times are the ledger's matter.
+Which keys there are is the ring's matter; each call takes the ring in force once.
 
 Sources: RFC 7519 (JWT), RFC 9068 section 2.1 (`at+jwt`), RFC 8725 sections 3.1, 3.9 and 3.11 (pinned algorithm,
 audience, explicit types), RFC 5869 (HKDF).
@@ -20,10 +21,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt.types import Options
 
+from gateway.tokens.keys import Keys, RefreshSecret
 from gateway.tokens.rotation import Family
 from gateway.tokens.settings import TokenSettings
 
@@ -34,11 +34,18 @@ _MAX_NUMBER: Final = 2**40
 """Beyond any generation and time; Redis's Lua still counts exactly here, in milliseconds too."""
 ACCESS: Final = "at+jwt"
 REFRESH: Final = "rt+jwt"
-_ALGORITHM: Final = "HS256"
+_HMAC: Final = "HS256"
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 _FAMILY: Final = re.compile(r"[0-9a-f]{24}", re.ASCII)
 _OPTIONS: Final[Options] = {
     "require": ["iss", "aud", "sub", "fid", "gen", "auth_time", "iat", "exp", "jti"],
+    "strict_aud": True,
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
+_ACCESS_OPTIONS: Final[Options] = {
+    "require": ["iss", "aud", "sub", "iat", "exp", "jti"],
     "strict_aud": True,
     "verify_exp": False,
     "verify_iat": False,
@@ -81,26 +88,21 @@ def new_family() -> str:
 
 
 class Mint:
-    """Mints both kinds and reads refresh tokens back, with the keys of the settings.
+    """Mints both kinds and reads them back, with the keys that are in force (those of the settings by default)."""
 
-    Attributes:
-        key_id: names the refresh secret, in headers and in the families' records.
-    """
-
-    def __init__(self, settings: TokenSettings) -> None:
+    def __init__(self, settings: TokenSettings, keys: Keys | None = None) -> None:
+        self._keys = keys or Keys(settings)
         self._issuer = settings.issuer
         self._audience = settings.audience
         self._refresh_audience = f"{settings.issuer}/refresh"
-        key = settings.keys[0]
-        self._access_kid, self._access_secret = key.kid, key.secret.get_secret_value()
-        root = (settings.refresh_secret or key.secret).get_secret_value().encode()
-        self._refresh_secret = _derived(root, b"refresh token")
-        self._jti_secret = _derived(root, b"refresh token jti")
-        self._audit_secret = _derived(root, b"audit")
-        self.key_id = _derived(root, b"refresh token kid").hex()[:8]
 
-    def access(self, login: Login, now: int, expires: int, *, degraded: bool = False) -> str:
-        """Return a new access token, valid from `now` to `expires` (seconds)."""
+    @property
+    def key_id(self) -> str:
+        """Names the secret that signs refresh tokens, in their headers and in the families' records."""
+        return self._keys.ring.refresh[0].kid
+
+    def access(self, login: Login, now: int, expires: int, *, family: str = "", degraded: bool = False) -> str:
+        """Return a new access token, valid from `now` to `expires` (seconds); `sid` names its family."""
         payload: dict[str, Any] = {
             **login.claims,
             "iss": self._issuer,
@@ -110,13 +112,21 @@ class Mint:
             "exp": expires,
             "jti": secrets.token_urlsafe(16),
         }
+        if family:
+            payload["sid"] = family
         if degraded:
             payload["deg"] = True
-        headers = {"typ": ACCESS, "kid": self._access_kid}
-        return jwt.encode(payload, self._access_secret, _ALGORITHM, headers)
+        key = self._keys.ring.access[0]
+        return jwt.encode(payload, key.signing, key.alg, {"typ": ACCESS, "kid": key.kid})
 
     def refresh(self, login: Login, family: str, record: Family, *, degraded: bool = False) -> str:
-        """Return the current refresh token of a family: the same bytes for the same record and login."""
+        """Return the current refresh token of a family: the same bytes for the same record and login.
+
+        A record may name a secret that is retired by now. What that signed verifies nowhere any more, so the first
+        secret signs, and there is no second token of the generation.
+        """
+        ring = self._keys.ring
+        secret = ring.refresh_secret(record.key_id) or ring.refresh[0]
         payload: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._refresh_audience,
@@ -126,13 +136,12 @@ class Mint:
             "auth_time": record.auth_time,
             "iat": record.rotated_ms // 1000,
             "exp": record.expires,
-            "jti": self._jti(family, record.generation),
+            "jti": _jti(secret, family, record.generation),
             "claims": {name: login.claims[name] for name in sorted(login.claims)},
         }
         if degraded:
             payload["deg"] = True
-        headers = {"typ": REFRESH, "kid": record.key_id}
-        return jwt.encode(payload, self._refresh_secret, _ALGORITHM, headers)
+        return jwt.encode(payload, secret.signing, _HMAC, {"typ": REFRESH, "kid": secret.kid})
 
     def read(self, token: str) -> RefreshToken:
         """Return what a refresh token says, once its signature, kind, issuer, audience and shape are right.
@@ -144,13 +153,14 @@ class Mint:
         if len(token) > MAX_TOKEN or _SHAPE.fullmatch(token) is None:
             raise MalformedToken
         header = _header(token)
-        if header.get("typ") != REFRESH or header.get("kid") != self.key_id:
+        secret = self._keys.ring.refresh_secret(header.get("kid"))
+        if header.get("typ") != REFRESH or secret is None:
             raise InvalidToken
         try:
             payload = jwt.decode(
                 token,
-                self._refresh_secret,
-                [_ALGORITHM],
+                secret.signing,
+                [_HMAC],
                 _OPTIONS,
                 audience=self._refresh_audience,
                 issuer=self._issuer,
@@ -159,13 +169,38 @@ class Mint:
             raise InvalidToken from None
         return _shaped(payload)
 
+    def read_access(self, token: str, now: float) -> dict[str, Any]:
+        """Return the claims of an access token that is good at `now` (seconds), whichever of the keys signed it.
+
+        Raises:
+            InvalidToken: for any fault; the key that the token names decides the algorithm, not the token.
+        """
+        try:
+            if len(token) > MAX_TOKEN or _SHAPE.fullmatch(token) is None:
+                raise MalformedToken
+            header = _header(token)
+            key = self._keys.ring.access_key(header.get("kid"))
+            if header.get("typ") != ACCESS or key is None:
+                raise InvalidToken
+            payload: dict[str, Any] = jwt.decode(
+                token, key.verifying, [key.alg], _ACCESS_OPTIONS, audience=self._audience, issuer=self._issuer
+            )
+        except (MalformedToken, jwt.PyJWTError, ValueError, RecursionError):
+            raise InvalidToken from None
+        if not (isinstance(payload["sub"], str) and type(payload["exp"]) is int and now < payload["exp"]):
+            raise InvalidToken
+        return payload
+
     def fingerprint(self, token: str) -> str:
         """Return the prefix of a keyed hash, by which the audit trail names a presented token."""
-        return hmac.digest(self._audit_secret, token.encode("utf-8", "surrogatepass"), "sha256").hex()[:12]
+        return hmac.digest(self._keys.ring.refresh[0].audit, token.encode("utf-8", "surrogatepass"), "sha256").hex()[
+            :12
+        ]
 
-    def _jti(self, family: str, generation: int) -> str:
-        digest = hmac.digest(self._jti_secret, f"{family}|{generation}".encode(), hashlib.sha256)
-        return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
+
+def _jti(secret: RefreshSecret, family: str, generation: int) -> str:
+    digest = hmac.digest(secret.jti, f"{family}|{generation}".encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
 
 
 def _header(token: str) -> dict[str, Any]:
@@ -177,10 +212,6 @@ def _header(token: str) -> dict[str, Any]:
     if not isinstance(header, dict):
         raise MalformedToken
     return header
-
-
-def _derived(root: bytes, purpose: bytes) -> bytes:
-    return HKDF(SHA256(), 32, None, b"gateway " + purpose).derive(root)
 
 
 def _shaped(payload: dict[str, Any]) -> RefreshToken:

@@ -23,11 +23,20 @@ class Client:
     device: str
     network: str
 
+    @property
+    def note(self) -> str:
+        """What a family's record keeps: network and device in one text, see `records.split_note`."""
+        return f"{self.network} {self.device}"
+
 
 def client_of(exchange: Exchange) -> Client:
     """Return the client of a request: its User-Agent cut to `MAX_DEVICE` characters, and its network."""
-    agent = _NOT_PRINTABLE.sub(b" ", header(exchange.headers, b"user-agent") or b"")[:MAX_DEVICE]
-    return Client(agent.decode("ascii").strip(), _network(exchange.client))
+    return Client(printable(header(exchange.headers, b"user-agent") or b""), _network(exchange.client))
+
+
+def printable(text: bytes) -> str:
+    """Return at most `MAX_DEVICE` characters of a device's own words, with a space for what is not printable ASCII."""
+    return _NOT_PRINTABLE.sub(b" ", text)[:MAX_DEVICE].decode("ascii").strip()
 
 
 def _network(address: str) -> str:

@@ -5,20 +5,28 @@ The one idea: a client hears one public text whatever was wrong with its token; 
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import GatewayError
 from gateway.events import Emit, ignore
 from gateway.exchange import Exchange, Headers
-from gateway.tokens.carrier import Pair, carrier_of, malformed, refuse_query
+from gateway.tokens.abuse import FailedAttempts
+from gateway.tokens.carrier import carrier_of, refuse_query
 from gateway.tokens.claims import InvalidToken, Login, MalformedToken, Mint, RefreshToken
 from gateway.tokens.client import Client, client_of
+from gateway.tokens.dialect import Operation, Pair, dialect_of, malformed
 from gateway.tokens.events import Audit, ExcessFamiliesCleaned, TokenOperation
+from gateway.tokens.keys import Keys
 from gateway.tokens.ledger import Ledger
+from gateway.tokens.legacy import Legacy, LegacyReader, OldTokens
+from gateway.tokens.promises import Promises
 from gateway.tokens.rotation import Family, Presented
 from gateway.tokens.settings import TokenSettings
+from gateway.tokens.standstill import Standstill
 
+JITTER = 0.05
 RETRY_AFTER = 2.0
 """Seconds a client is asked to wait when Redis is away."""
 
@@ -30,6 +38,8 @@ class Claim:
     text: str = field(repr=False)
     token: RefreshToken
     client: Client
+    old: Legacy | None = None
+    """Set for a token that the backend minted before the gateway did."""
 
     @property
     def presented(self) -> Presented:
@@ -42,60 +52,122 @@ class Claim:
             issued_at=token.issued_at,
             expires=token.expires,
             degraded=token.degraded,
-            device=self.client.device,
+            device=self.client.note,
         )
 
 
 class Desk:
     """The collaborators of the three operations."""
 
-    def __init__(self, settings: TokenSettings, ledger: Ledger, emit: Emit = ignore, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self,
+        settings: TokenSettings,
+        ledger: Ledger,
+        emit: Emit = ignore,
+        clock: Clock = SYSTEM,
+        keys: Keys | None = None,
+        standstill: Standstill | None = None,
+        old_tokens: OldTokens | None = None,
+    ) -> None:
         self.settings = settings
         self.policy = settings.policy
         self.ledger = ledger
-        self.mint = Mint(settings)
+        self.mint = Mint(settings, keys)
         self.carrier = carrier_of(settings)
+        self.dialect = dialect_of(settings.dialect)
+        self._legacy = LegacyReader(settings)
+        self.old_tokens = old_tokens
+        self._attempts = FailedAttempts()
         self.emit = emit
         self.clock = clock
+        self.promises = Promises(ledger, standstill or Standstill(), clock)
 
-    async def claim(self, exchange: Exchange) -> Claim:
-        """Return the refresh token that a request presents. Of several the newest counts, of equals the first.
+    async def claims(self, exchange: Exchange, operation: Operation = "refresh") -> list[Claim]:
+        """Return the refresh tokens that a request presents, at least one: the newest first, equals as they came.
 
         Raises:
             GatewayError: `invalid-request` when there is none or it is no JWT, `invalid-token` when it is not ours.
         """
-        refuse_query(exchange)
-        texts = await self.carrier.presented(exchange)
+        refuse_query(exchange, self.dialect)
+        texts = await self.carrier.presented(exchange, operation)
         claims: list[Claim] = []
         error: GatewayError | None = None
         for text in texts:
             try:
-                claims.append(Claim(text, self.mint.read(text), client_of(exchange)))
+                claims.append(self._verified(text, client_of(exchange)))
             except MalformedToken:
                 error = error or malformed()
             except InvalidToken:
                 error = error or self.refusal("not minted here as a refresh token")
         if claims:
-            return max(claims, key=lambda claim: (claim.token.issued_at, claim.token.generation))
+            return sorted(claims, key=lambda claim: (claim.token.issued_at, claim.token.generation), reverse=True)
         raise error or malformed()
 
-    def pair(self, login: Login, family: str, record: Family, now: int, *, degraded: bool = False) -> Pair:
-        """Return the pair of a family's record, with an access token that is fresh at `now` (seconds)."""
+    def _verified(self, text: str, client: Client) -> Claim:
+        try:
+            return Claim(text, self.mint.read(text), client)
+        except InvalidToken:
+            if (found := self._legacy.read(text)) is None:
+                raise
+            return Claim(text, found[0], client, found[1])
+
+    async def claim(self, exchange: Exchange) -> Claim:
+        """Return the refresh token that counts, the first of `claims`."""
+        return (await self.claims(exchange))[0]
+
+    def pair(
+        self,
+        login: Login,
+        family: str,
+        record: Family,
+        now: int,
+        *,
+        degraded: bool = False,
+        current: Login | None = None,
+    ) -> Pair:
+        """Return the pair of a family's record, with an access token that is fresh at `now` (seconds).
+
+        `current` has the claims of the access token, where they are not the login's any more.
+        """
         refresh = self.mint.refresh(login, family, record, degraded=degraded)
-        return self.pair_around(refresh, login, record.auth_time, record.expires, now, degraded=degraded)
+        times = (record.auth_time, record.expires, now)
+        return self.pair_around(refresh, current or login, *times, family=family, degraded=degraded)
 
     def pair_around(
-        self, refresh: str, login: Login, auth_time: int, expires: int, now: int, *, degraded: bool = False
+        self,
+        refresh: str,
+        login: Login,
+        auth_time: int,
+        expires: int,
+        now: int,
+        *,
+        family: str = "",
+        degraded: bool = False,
     ) -> Pair:
-        """Return a pair with a given refresh token, that ends at `expires`, and a fresh access token."""
-        ends = min(now + max(1, int(self.settings.access_ttl)), auth_time + self.policy.session_ttl)
-        access = self.mint.access(login, now, ends, degraded=degraded)
+        """Return a pair with a given refresh token, that ends at `expires`, and a fresh access token.
+
+        Access tokens live up to `JITTER` shorter than they may, so that those of one moment do not all end in another.
+        """
+        longest = max(1, int(self.settings.access_ttl))
+        ttl = longest - secrets.randbelow(int(longest * JITTER) + 1)
+        ends = min(now + ttl, auth_time + self.policy.session_ttl)
+        access = self.mint.access(login, now, ends, family=family, degraded=degraded)
         return Pair(access, refresh, ends - now, expires - now)
 
     def refusal(self, private: str) -> GatewayError:
         """Return the one answer for every token that is not good (RFC 9110 section 15.5.2)."""
         headers: Headers = [(b"WWW-Authenticate", b"Bearer"), *self.carrier.clear_headers()]
         return GatewayError("invalid-token", private=private, headers=headers)
+
+    def failed(self, exchange: Exchange, error: GatewayError) -> GatewayError:
+        """Count a failed attempt; return its answer, or `too-many-attempts` when its address had too many of them.
+
+        Only for tokens that are not ours, or that nobody knows: the good ones and their replays never come here.
+        """
+        wait = self._attempts.failed(exchange.client, self.clock.monotonic())
+        if wait is None:
+            return error
+        return GatewayError("too-many-attempts", private=error.private, retry_after=wait)
 
     def redis_required(self, private: str, headers: Headers) -> GatewayError:
         """Return the answer for an operation that Redis is needed for."""

@@ -9,10 +9,15 @@ from gateway.events import Event
 
 @dataclass(frozen=True, slots=True)
 class TokenOperation(Event):
-    """A token operation ended: `issue|refresh|logout`, with a short `result` from a closed set.
+    """A token operation ended: `issue|refresh|logout|revoke`, with a short `result` from a closed set.
 
     issue: `ok|degraded|redis_required|undelivered`. refresh: `rotated|replayed|healed|adopted|reused|ended|unknown|
-    expired|invalid|malformed|degraded|redis_required`. logout: `ok|ended|nothing|redis_required`.
+    expired|invalid|malformed|degraded|redis_required`. logout: `ok|ended|nothing|redis_required`. revoke: `ok|unknown|
+    redis_required` at the user's own wish, `disowned` for a user that the backend has disowned.
+
+    In `mode: guard` besides: issue `uncommitted` (given, but the ledger could not be told). refresh: `shared` (got the
+    answer of a parallel one), `rejected` (by the backend), `unanswered` (by it), `uncommitted`, `busy` (another replica
+    was at it for too long).
     """
 
     operation: str
@@ -44,11 +49,18 @@ class ReuseDetected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimsNotGiven(Event):
+    """The backend did not say what a user's claims are, for `reason`; older ones are used."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Audit(Event):
     """One line of the audit trail.
 
-    `action`: `issue|refresh|evict|logout`; `outcome` is the operation's result, or for a family that had ended before
-    the reason it ended for. `token` is a keyed-hash prefix of the presented token, or empty. `network` is the client's
+    `action`: `issue|refresh|evict|logout|revoke|migrate|cleanup`; `outcome` is the operation's result, or for a family
+    that had ended before the reason it ended for. `token` is a keyed-hash prefix of the presented token, or empty. `network` is the client's
     address cut to its /24 (IPv4) or /48 (IPv6).
     """
 

@@ -1,9 +1,11 @@
 -- What the scripts of this folder share: it is put in front of each of them.
 --
 -- KEYS[1] is a user's hash. Its fields:
---   <family>  L:<generation>:<key id>:<rotated, ms>:<auth_time, s>:<expires, s>:<adopted, 0|1>:<device>   a live family
---   <family>  T:<reason>:<until, s>:<auth_time, s>                                                       an ended one
+--   <family>  L:<generation>:<key id>:<rotated, ms>:<auth_time, s>:<expires, s>:<adopted, 0|1>:<kept, 0|1>:<device>
+--             a live family
+--   <family>  T:<reason>:<until, s>:<auth_time, s>     an ended one
 --   floor     an auth_time (s) up to which unknown families are not adopted
+--   claims    <given, s>:<JSON>, what the backend last said of the user, see claims.lua
 -- The rules are those of families.py and rotation.py, line by line.
 
 local TOMBSTONE_TTL = 86400
@@ -18,16 +20,26 @@ local function whole(number) return string.format('%.0f', number) end
 
 local function parse(value)
   if not value then return nil end
-  local generation, key_id, rotated, auth, expires, adopted, device =
-    string.match(value, '^L:(%d+):([^:]*):(%d+):(%d+):(%d+):([01]):(.*)$')
+  local generation, key_id, rotated, auth, expires, adopted, kept, device =
+    string.match(value, '^L:(%d+):([^:]*):(%d+):(%d+):(%d+):([01]):([01]):(.*)$')
   if generation then
     return {
       live = true, generation = tonumber(generation), key_id = key_id, rotated = tonumber(rotated),
-      auth = tonumber(auth), expires = tonumber(expires), adopted = adopted == '1', device = device,
+      auth = tonumber(auth), expires = tonumber(expires), adopted = adopted == '1', kept = kept == '1', device = device,
     }
   end
   local reason, till, ended_auth = string.match(value, '^T:([^:]*):(%d+):(%d+)$')
   return { live = false, reason = reason, till = tonumber(till), auth = tonumber(ended_auth) }
+end
+
+-- Milliseconds of [since, till] in which time did not stand still. `pauses` is '<ended ms ago>:<length ms>,...'.
+local function ran(since, till, pauses)
+  local stood = 0
+  for ago, length in string.gmatch(pauses, '(%d+):(%d+)') do
+    local ended = NOW - tonumber(ago)
+    stood = stood + math.max(0, math.min(ended, till) - math.max(ended - tonumber(length), since))
+  end
+  return till - since - stood
 end
 
 -- The hash outlives every token that is judged by it: its expiry is set at every write and never shortened.
@@ -39,7 +51,7 @@ end
 local function write_live(name, family)
   redis.call('HSET', KEY, name, table.concat({
     'L', whole(family.generation), family.key_id, whole(family.rotated), whole(family.auth), whole(family.expires),
-    family.adopted and '1' or '0', family.device,
+    family.adopted and '1' or '0', family.kept and '1' or '0', family.device,
   }, ':'))
   keep_until(family.expires)
 end
@@ -61,7 +73,7 @@ local function read_all()
   local live, ended = {}, {}
   for i = 1, #fields, 2 do
     local name, record = fields[i], nil
-    if name ~= 'floor' then record = parse(fields[i + 1]) end
+    if name ~= 'floor' and name ~= 'claims' then record = parse(fields[i + 1]) end
     if record then
       record.name = name
       if (record.expires or record.till) * 1000 <= NOW then

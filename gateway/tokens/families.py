@@ -23,6 +23,8 @@ class User:
 
     records: dict[str, Record] = field(default_factory=dict)
     floor: int = 0
+    claims: tuple[int, str] | None = None
+    """What the backend last said of the user, as JSON, and when (s)."""
 
     def live(self) -> dict[str, Family]:
         """Return the families that are not ended."""
@@ -54,6 +56,22 @@ def end(user: User, presented: Presented, reason: str, now: int) -> bool:
         case None if now < 1000 * presented.expires:
             user.records[presented.family] = Tombstone(reason, presented.expires, presented.auth_time)
     return True
+
+
+def close(user: User, name: str | None, reason: str, now: int) -> tuple[str, ...]:
+    """End the family `name`, of None all of the user's; return what ended now.
+
+    Whoever ends all means also those that are not known here (a login that was lost, or one made while the store was
+    away): the floor keeps them from being adopted.
+    """
+    drop_dead(user, now)
+    closed = tuple(sorted(family for family in user.live() if name in (None, family)))
+    for family in closed:
+        user.records[family] = bury(user.live()[family], reason, now)
+    if name is None:
+        user.floor = max(user.floor, now // 1000)
+    _bound_tombstones(user)
+    return closed
 
 
 def drop_dead(user: User, now: int) -> None:

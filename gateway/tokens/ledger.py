@@ -7,9 +7,13 @@ when it was taken, so that the tokens minted from it carry the store's times and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from gateway.tokens.records import Held
 from gateway.tokens.rotation import Presented, Result
+
+PATIENCE: Final = 5.0
+"""Seconds after which nobody waits for a decision any more, and none is taken; longer than any sane command timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,14 @@ class Verdict:
     now: int
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the backend last said of a user (claims as JSON), and when (the store's clock, s)."""
+
+    given: int
+    claims: str
+
+
 class Ledger(Protocol):
     """Families by user. A user is the `sub` of its tokens; a family's name is made by the caller.
 
@@ -52,4 +64,28 @@ class Ledger(Protocol):
 
     async def end(self, user: str, presented: Presented, reason: str) -> bool:
         """End the family of a token, of whatever generation; False when it had ended before."""
+        ...
+
+    async def families(self, user: str) -> Held:
+        """Return what is held of a user; changes nothing."""
+        ...
+
+    async def close(self, user: str, family: str, reason: str) -> bool:
+        """End a family by its name; False when the user never had it, as far as is known."""
+        ...
+
+    async def close_all(self, user: str, reason: str) -> tuple[str, ...]:
+        """End all of a user's families, and return them; one that is not known now will never be adopted."""
+        ...
+
+    async def keep(self, user: str, presented: Presented) -> bool:
+        """Keep the promise that a token is still good, see `rotation.keep`; tell whether the record changed."""
+        ...
+
+    async def remember(self, user: str, claims: str) -> None:
+        """Keep what the backend says of a user that has a family."""
+        ...
+
+    async def recall(self, user: str) -> Remembered | None:
+        """Return what the backend last said of a user."""
         ...

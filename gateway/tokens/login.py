@@ -12,10 +12,10 @@ from typing import Final
 from gateway.errors import StoreUnavailable
 from gateway.exchange import Exchange, Handler, Reply, without
 from gateway.tokens.answer import Answer, look_into
-from gateway.tokens.carrier import Pair
 from gateway.tokens.claims import Login, new_family
 from gateway.tokens.client import Client, client_of
 from gateway.tokens.desk import Desk
+from gateway.tokens.dialect import Pair
 from gateway.tokens.events import Audit, FamiliesAtLogin, TokenOperation
 from gateway.tokens.identity import login_of
 from gateway.tokens.rotation import Family, Presented
@@ -59,7 +59,7 @@ class LoginDesk:
     async def _start(self, login: Login, family: str, client: Client) -> Pair:
         desk, user = self._desk, login.user
         try:
-            opened = await desk.ledger.issue(user, family, desk.mint.key_id, client.device)
+            opened = await desk.ledger.issue(user, family, desk.mint.key_id, client.note)
         except StoreUnavailable as away:
             if desk.settings.require_redis:
                 self._note("redis_required", user, family, client)
@@ -77,7 +77,7 @@ class LoginDesk:
         """Return a record by this pod's clock, for a family that no ledger knows yet."""
         now = int(self._desk.clock.wall() * 1000)
         expires = self._desk.policy.expiry(now, now // 1000)
-        return Family(1, self._desk.mint.key_id, now, now // 1000, expires, device=client.device)
+        return Family(1, self._desk.mint.key_id, now, now // 1000, expires, device=client.note)
 
     async def _take_back(self, user: str, family: str, client: Client) -> None:
         """End a family whose token nobody was given, as far as the store can be reached."""

@@ -10,8 +10,10 @@ from collections import defaultdict
 from gateway.clock import SYSTEM, Clock
 from gateway.tokens import families
 from gateway.tokens.families import User
-from gateway.tokens.ledger import Opened, Verdict
-from gateway.tokens.rotation import Adopted, Family, Healed, Policy, Presented, Reused, Rotated, decide
+from gateway.tokens.ledger import Opened, Remembered, Verdict
+from gateway.tokens.records import Held
+from gateway.tokens.records import held as held_at
+from gateway.tokens.rotation import Adopted, Family, Healed, Policy, Presented, Reused, Rotated, decide, keep
 
 
 class MemoryLedger:
@@ -53,6 +55,42 @@ class MemoryLedger:
     async def end(self, user: str, presented: Presented, reason: str) -> bool:
         """End a family, see `Ledger`."""
         return families.end(self.users[user], presented, reason, self._now())
+
+    async def families(self, user: str) -> Held:
+        """Return what is held of a user, see `Ledger`."""
+        found = self.users[user]
+        return held_at(self._now(), found.records, found.floor)
+
+    async def close(self, user: str, family: str, reason: str) -> bool:
+        """End a family by its name, see `Ledger`."""
+        now, held = self._now(), self.users[user]
+        families.drop_dead(held, now)
+        known = family in held.records
+        families.close(held, family, reason, now)
+        return known
+
+    async def close_all(self, user: str, reason: str) -> tuple[str, ...]:
+        """End all families, see `Ledger`."""
+        return families.close(self.users[user], None, reason, self._now())
+
+    async def keep(self, user: str, presented: Presented) -> bool:
+        """Keep a promise, see `Ledger`."""
+        now, held = self._now(), self.users[user]
+        kept = keep(held.records.get(presented.family), presented, now, self._policy)
+        if kept is not None:
+            held.records[presented.family] = kept
+        return kept is not None
+
+    async def remember(self, user: str, claims: str) -> None:
+        """Keep what the backend says, see `Ledger`."""
+        held = self.users[user]
+        if held.records or held.floor or held.claims:
+            held.claims = (self._now() // 1000, claims)
+
+    async def recall(self, user: str) -> Remembered | None:
+        """Return what the backend said, see `Ledger`."""
+        claims = self.users[user].claims
+        return Remembered(*claims) if claims else None
 
     def _now(self) -> int:
         return int(self._clock.wall() * 1000)

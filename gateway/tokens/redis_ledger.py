@@ -5,7 +5,7 @@ process takes part in it. The user is the key's hash tag, percent-encoded, so no
 
 **The birth mark.** A family that Redis does not know is adopted when its token is older than the dataset: Redis was
 restarted empty, and the client is not to blame. When the dataset began stands in a key of its own, which a script on
-the user's key cannot read on Cluster (another slot), and a copy held here would be wrong just when it matters, after a
+the user's key does not read (one key a script), and a copy held here would be wrong just when it matters, after a
 restart. So it is read around the decision:
 
 1. Every login sets the mark, unless it is there, *before* its family is written. Hence every family of this dataset
@@ -15,6 +15,14 @@ restart. So it is read around the decision:
 3. Before an unknown token is refused for good, the mark is read once more. If it changed, Redis lost its data between
    the two, and the decision is taken again: a refusal always speaks of the dataset that it was taken on.
 
+On a cluster masters lose their data one by one, and slots move between them: there each slot has a mark of its own,
+which is set, lost and moved like the users' hashes beside it.
+
+**Late decisions.** A server that stood still carries out, when it wakes, what was asked before, although the callers
+have long been told otherwise. So every refresh says when it was sent, by Redis's clock as it was last seen from here,
+and the script decides nothing that comes later than `PATIENCE`. Should only the clock have stepped (a failover), the
+answer shows the right time, and it is asked again.
+
 Tombstones fit to this: those of families that began in this dataset may go early (their tokens are younger than the
 mark), those of adopted ones stay as long as any of their tokens could be presented.
 """
@@ -23,12 +31,13 @@ from __future__ import annotations
 
 import secrets
 from typing import Any, Final
-from urllib.parse import quote
 
+from gateway.clock import SYSTEM, Clock
 from gateway.errors import StoreUnavailable
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.scripts import load
-from gateway.tokens.ledger import Opened, Verdict
+from gateway.tokens.ledger import Opened, Remembered, Verdict
+from gateway.tokens.records import Held, held, parse_hash, user_key
 from gateway.tokens.rotation import (
     Adopted,
     Ended,
@@ -44,6 +53,7 @@ from gateway.tokens.rotation import (
     Tombstone,
     Unknown,
 )
+from gateway.tokens.standstill import Pauses
 
 _PACKAGE: Final = "gateway.tokens"
 _ATTEMPTS: Final = 3
@@ -52,22 +62,29 @@ _ATTEMPTS: Final = 3
 class RedisLedger:
     """Families in the hashes `{prefix}:t:{user}`, see `Ledger`."""
 
-    def __init__(self, client: RedisClient, policy: Policy, prefix: str = "gw") -> None:
+    def __init__(self, client: RedisClient, policy: Policy, prefix: str = "gw", clock: Clock = SYSTEM) -> None:
         self._client = client
         self._policy = policy
         self._prefix = prefix
+        self._clock = clock
+        self._ahead: int | None = None
+        """Redis's clock less this process's monotonic one, ms, when it was last seen."""
         self._issue = load(_PACKAGE, "issue", prelude="families")
         self._rotate = load(_PACKAGE, "rotate", prelude="families")
         self._revoke = load(_PACKAGE, "revoke", prelude="families")
         self._birth = load(_PACKAGE, "birth")
+        self._list = load(_PACKAGE, "list", prelude="families")
+        self._close = load(_PACKAGE, "close", prelude="families")
+        self._keep = load(_PACKAGE, "keep", prelude="families")
+        self._claims = load(_PACKAGE, "claims", prelude="families")
 
     def key(self, user: str) -> str:
         """Return the key of a user's hash."""
-        return f"{self._prefix}:t:{{{quote(user, safe='')}}}"
+        return user_key(self._prefix, user)
 
     async def issue(self, user: str, family: str, key_id: str, device: str) -> Opened:
         """Start a family, see `Ledger`."""
-        await self._mark()
+        await self._mark(user)
         policy = self._policy
         arguments = (family, key_id, device, policy.refresh_ttl, policy.session_ttl, policy.max_families)
         reply = await self._client.run(self._issue, [self.key(user)], arguments)
@@ -77,14 +94,14 @@ class RedisLedger:
     async def refresh(self, user: str, presented: Presented, key_id: str) -> Verdict:
         """Decide what a token meets, see `Ledger`."""
         verdict = await self._decide(user, presented, key_id, 0)
-        if not isinstance(verdict.result, Unknown):
+        if not isinstance(verdict.result, Unknown) or not self._policy.adopt_lost:
             return verdict
-        mark = await self._mark()
+        mark = await self._mark(user)
         for _ in range(_ATTEMPTS):
             verdict = await self._decide(user, presented, key_id, int(mark.partition(b":")[0]))
             if not isinstance(verdict.result, Unknown):
                 return verdict
-            mark, before = await self._mark(), mark
+            mark, before = await self._mark(user), mark
             if mark == before:
                 return verdict
         raise StoreUnavailable("other", "the dataset was replaced again and again")
@@ -95,17 +112,58 @@ class RedisLedger:
         ended, _ = await self._client.run(self._revoke, [self.key(user)], arguments)
         return bool(ended)
 
-    async def _mark(self) -> bytes:
-        mark: bytes = await self._client.run(self._birth, [f"{self._prefix}:t:birth"], [secrets.token_hex(8)])
+    async def families(self, user: str) -> Held:
+        """Return what is held of a user, see `Ledger`."""
+        now, *fields = await self._client.run(self._list, [self.key(user)], [])
+        return held(now, *parse_hash(dict(zip(fields[::2], fields[1::2], strict=True))))
+
+    async def close(self, user: str, family: str, reason: str) -> bool:
+        """End a family by its name, see `Ledger`."""
+        known, *_ = await self._client.run(self._close, [self.key(user)], [family, reason, 0])
+        return bool(known)
+
+    async def close_all(self, user: str, reason: str) -> tuple[str, ...]:
+        """End all families, see `Ledger`."""
+        _, *closed = await self._client.run(self._close, [self.key(user)], ["", reason, self._policy.refresh_ttl])
+        return tuple(family.decode() for family in closed)
+
+    async def keep(self, user: str, presented: Presented) -> bool:
+        """Keep a promise, see `Ledger`."""
+        grace, pauses = self._policy.grace_ms, _told(presented.pauses)
+        arguments = (presented.family, presented.generation, presented.ago, grace, pauses)
+        kept, _ = await self._client.run(self._keep, [self.key(user)], arguments)
+        return bool(kept)
+
+    async def remember(self, user: str, claims: str) -> None:
+        """Keep what the backend says, see `Ledger`."""
+        await self._client.run(self._claims, [self.key(user)], [claims])
+
+    async def recall(self, user: str) -> Remembered | None:
+        """Return what the backend said, see `Ledger`."""
+        kept = await self._client.run(self._claims, [self.key(user)], [""])
+        return Remembered(kept[0], kept[1].decode()) if kept else None
+
+    async def _mark(self, user: str) -> bytes:
+        key = self._client.sibling(self.key(user), f"{self._prefix}:t:birth")
+        mark: bytes = await self._client.run(self._birth, [key], [secrets.token_hex(8)])
         return mark
 
     async def _decide(self, user: str, presented: Presented, key_id: str, birth: int) -> Verdict:
         policy = self._policy
         token = (presented.family, presented.generation, presented.auth_time, presented.issued_at, presented.expires)
         limits = (policy.refresh_ttl, policy.session_ttl, policy.grace_ms, policy.max_families)
-        arguments = (*token, int(presented.degraded), presented.device, key_id, *limits, birth)
-        name, now, *rest = await self._client.run(self._rotate, [self.key(user)], arguments)
-        return Verdict(_result(name, rest), now)
+        passed = (birth, _told(presented.pauses), presented.ago)
+        arguments = (*token, int(presented.degraded), presented.device, key_id, *limits, *passed)
+        for _ in range(_ATTEMPTS):
+            sent = 0 if self._ahead is None else self._monotonic() + self._ahead
+            name, now, *rest = await self._client.run(self._rotate, [self.key(user)], (*arguments, sent))
+            self._ahead = now - self._monotonic()
+            if name != b"late":
+                return Verdict(_result(name, rest), now)
+        raise StoreUnavailable("timeout", "every decision came late")
+
+    def _monotonic(self) -> int:
+        return int(1000 * self._clock.monotonic())
 
 
 def _result(name: bytes, rest: list[Any]) -> Result:
@@ -117,7 +175,7 @@ def _result(name: bytes, rest: list[Any]) -> Result:
         case b"healed":
             return Healed(_family(rest))
         case b"adopted":
-            return Adopted(_family(rest), tuple(evicted.decode() for evicted in rest[7:]))
+            return Adopted(_family(rest), tuple(evicted.decode() for evicted in rest[8:]))
         case b"reused":
             return Reused(Tombstone("reused", *rest))
         case b"ended":
@@ -129,5 +187,10 @@ def _result(name: bytes, rest: list[Any]) -> Result:
 
 
 def _family(fields: list[Any]) -> Family:
-    generation, key_id, rotated_ms, auth_time, expires, adopted, device = fields[:7]
-    return Family(generation, key_id.decode(), rotated_ms, auth_time, expires, bool(adopted), device.decode())
+    generation, key_id, rotated_ms, auth_time, expires, adopted, kept, device = fields[:8]
+    times = (rotated_ms, auth_time, expires)
+    return Family(generation, key_id.decode(), *times, bool(adopted), device.decode(), bool(kept))
+
+
+def _told(pauses: Pauses) -> str:
+    return ",".join(f"{ago}:{length}" for ago, length in pauses)

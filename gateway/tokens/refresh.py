@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.errors import GatewayError, StoreUnavailable
-from gateway.exchange import Exchange, Reply
+from gateway.exchange import Exchange, Handler, Reply
 from gateway.tokens.desk import Claim, Desk
 from gateway.tokens.events import ReuseDetected
 from gateway.tokens.ledger import Verdict
-from gateway.tokens.rotation import Adopted, Ended, Granted, Reused
+from gateway.tokens.legacy import judge
+from gateway.tokens.rotation import Adopted, Ended, Granted, Reused, Rotated, Unknown
+from gateway.tokens.upkeep import Upkeep
 
 _RESULTS: Final = {"invalid-request": "malformed", "invalid-token": "invalid"}
 
@@ -23,41 +25,64 @@ class RefreshDesk:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._upkeep = Upkeep(desk)
 
-    async def handle(self, exchange: Exchange) -> Reply:
-        """Answer a refresh.
+    async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
+        """Answer a refresh; `forward` leads to the backend, for what it says of the user.
 
         Raises:
-            GatewayError: `invalid-request`, `invalid-token`, or in strict mode `redis-required`.
+            GatewayError: `invalid-request`, `invalid-token`, `too-many-attempts`, or in strict mode `redis-required`.
         """
         desk = self._desk
         try:
             claim = await desk.claim(exchange)
         except GatewayError as error:
             desk.note("refresh", _RESULTS.get(error.code, "malformed"))
+            if error.code == "invalid-token":
+                raise desk.failed(exchange, error) from None
             raise
+        asked = desk.clock.monotonic()
         try:
-            verdict = await desk.ledger.refresh(claim.token.login.user, claim.presented, desk.mint.key_id)
+            verdict = await self._decided(claim)
         except StoreUnavailable as away:
-            return self._without_store(claim, away)
-        return self._answered(claim, verdict)
+            desk.promises.make(claim.token.login.user, claim.presented, asked)
+            return await self._without_store(exchange, forward, claim, away)
+        return await self._answered(exchange, forward, claim, verdict)
 
-    def _answered(self, claim: Claim, verdict: Verdict) -> Reply:
+    async def _decided(self, claim: Claim) -> Verdict:
+        desk, user = self._desk, claim.token.login.user
+        presented = desk.promises.now(user, claim.presented)
+        if claim.old is None:
+            verdict = await desk.ledger.refresh(user, presented, desk.mint.key_id)
+        elif desk.old_tokens is not None:
+            verdict = await judge(desk.ledger, desk.old_tokens, user, presented, claim.old, desk.mint.key_id)
+        else:
+            verdict = Verdict(Unknown(), 0)
+        desk.promises.judged(user, presented, verdict, desk.policy.grace_ms)
+        return verdict
+
+    async def _answered(self, exchange: Exchange, forward: Handler, claim: Claim, verdict: Verdict) -> Reply:
         desk, token, result = self._desk, claim.token, verdict.result
         name = type(result).__name__.lower()
         user = token.login.user
         outcome = result.reason if isinstance(result, Ended) else name
+        if claim.old is not None and isinstance(result, Rotated):
+            outcome = "upgraded"
         desk.note("refresh", name, claim, outcome)
         if isinstance(result, Granted):
             if isinstance(result, Adopted):
                 desk.note_evicted(user, result.evicted)
-            pair = desk.pair(token.login, token.family, result.family, verdict.now // 1000)
+            started = desk.clock.monotonic()
+            current = await self._upkeep.login(claim, exchange, forward)
+            now = verdict.now // 1000 + int(desk.clock.monotonic() - started)
+            pair = desk.pair(token.login, token.family, result.family, now, current=current)
             return desk.carrier.reply(pair)
         if isinstance(result, Reused):
             desk.emit(ReuseDetected(user, token.family, token.generation))
-        raise desk.refusal(f"refresh: {name}" if name == outcome else f"refresh: {name} ({outcome})")
+        refusal = desk.refusal(f"refresh: {name}" if name == outcome else f"refresh: {name} ({outcome})")
+        raise desk.failed(exchange, refusal) if isinstance(result, Unknown) else refusal
 
-    def _without_store(self, claim: Claim, away: StoreUnavailable) -> Reply:
+    async def _without_store(self, exchange: Exchange, forward: Handler, claim: Claim, away: StoreUnavailable) -> Reply:
         """Give the presented token back with a fresh access token, judged by this pod's clock; not in strict mode."""
         desk, token = self._desk, claim.token
         if desk.settings.require_redis:
@@ -68,5 +93,8 @@ class RefreshDesk:
             desk.note("refresh", "expired", claim)
             raise desk.refusal("refresh: expired, by this pod's clock") from None
         desk.note("refresh", "degraded", claim)
-        pair = desk.pair_around(claim.text, token.login, token.auth_time, token.expires, now, degraded=True)
+        current = await self._upkeep.login(claim, exchange, forward)
+        now = int(desk.clock.wall())
+        times = (token.auth_time, token.expires, now)
+        pair = desk.pair_around(claim.text, current, *times, family=token.family, degraded=True)
         return desk.carrier.reply(pair)

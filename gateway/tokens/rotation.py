@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from gateway.tokens.standstill import Pauses, ran
+
 YOUNG: Final = 300
 """Seconds: an unknown token younger than this may have lost its login write in a failover."""
 TOMBSTONE_TTL: Final = 86_400
@@ -27,6 +29,8 @@ class Policy:
     session_ttl: int = 2_592_000
     grace_ms: int = 30_000
     max_families: int = 10
+    adopt_lost: bool = True
+    """Whether families that are older than the dataset are adopted: a restarted, empty Redis logs nobody out."""
 
     def expiry(self, now: int, auth_time: int) -> int:
         """Return when a token minted at `now` (ms) ends: idle time, cut at the absolute end of the session."""
@@ -46,6 +50,8 @@ class Family:
     adopted: bool = False
     """It was unknown when it came: its tokens may be older than the dataset, so its tombstone lives as long as they."""
     device: str = ""
+    kept: bool = False
+    """The predecessor was given back as still good while Redis was in trouble: it may come beyond its grace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,10 @@ class Presented:
     """Minted by a login while Redis was away: no ledger has seen the family yet."""
     device: str = ""
     """Who presents it: what is noted when the family is adopted."""
+    pauses: Pauses = ()
+    """When time stood still, as the gateway that answers saw it."""
+    ago: int = 0
+    """How long ago (ms) that gateway was first shown the token and gave it back as still good, unable to judge it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +174,7 @@ def decide(
         expires=policy.expiry(now, presented.auth_time),
     )
     match record:
-        case None if presented.auth_time > floor and _adoptable(presented, now, birth):
+        case None if presented.auth_time > floor and _adoptable(presented, now, birth if policy.adopt_lost else 0):
             return Adopted(replace(successor, adopted=True, device=presented.device))
         case None:
             return Unknown()
@@ -179,10 +189,26 @@ def _turn(live: Family, presented: Presented, successor: Family, policy: Policy)
         return Rotated(successor)
     if presented.generation > live.generation:
         return Healed(successor)
-    in_grace = successor.rotated_ms - live.rotated_ms <= policy.grace_ms
-    if presented.generation == live.generation - 1 and in_grace:
+    now = successor.rotated_ms
+    if presented.generation == live.generation - 1 and (live.kept or _in_grace(live, presented, now, policy)):
         return Replayed(live)
-    return Reused(bury(live, "reused", successor.rotated_ms))
+    return Reused(bury(live, "reused", now))
+
+
+def keep(record: Record | None, presented: Presented, now: int, policy: Policy) -> Family | None:
+    """Return the record that knows of a promise: the token was given back as still good, `presented.ago` ms ago.
+
+    That binds when the family had moved on by then, or did without anybody's learning of it, and the token was in its
+    grace: asked in good time, the ledger would have replayed the successor, so it does until that is used. Else None,
+    and nothing changes; a token that was spent for good by then stays so.
+    """
+    if not isinstance(record, Family) or record.kept or presented.generation != record.generation - 1:
+        return None
+    return replace(record, kept=True) if _in_grace(record, presented, now, policy) else None
+
+
+def _in_grace(live: Family, presented: Presented, now: int, policy: Policy) -> bool:
+    return ran(live.rotated_ms, now - presented.ago, now, presented.pauses) <= policy.grace_ms
 
 
 def _adoptable(presented: Presented, now: int, birth: int) -> bool:

@@ -48,6 +48,17 @@ class Forwarding:
             scheme = "http"
         return (self._client(peer, hops) if hops else peer), scheme
 
+    def authority(self, exchange: Exchange) -> bytes:
+        """Return the host and port that the client asked for, as far as trusted proxies tell; else `Host`, or nothing.
+
+        Of several members of `X-Forwarded-Host` the first is the client's own.
+        """
+        if self.trusts(exchange.peer):
+            told = header(exchange.headers, _HOST)
+            if told is not None and (first := told.partition(b",")[0].strip(b" \t")):
+                return first
+        return header(exchange.headers, b"host") or b""
+
     def outgoing(self, exchange: Exchange) -> Headers:
         """Return the end-to-end fields of a request, with the next hop told about this one.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.config import ConfigInvalid
 from tests.config.support import SECRET, Place
+from tests.support.tls import Authority
 
 TOKENS = f"tokens:\n  enabled: true\n  keys: [{{kid: main, secret: {SECRET}}}]\n"
 KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
@@ -22,6 +24,11 @@ KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
         "redis://[::1]:6379",
         "unix:///run/redis.sock?db=1",
         "unix://:hush-password@/run/redis.sock",
+        "redis+sentinel://s1/main",
+        "redis+sentinel://:hush-password@s1:26379,s2:26379/main/2",
+        "rediss+sentinel://user:hush-pass%2Fword@[::1]:26379,s2/main",
+        "redis+cluster://c1",
+        "rediss+cluster://user:hush-password@c1:7000,[fd00::1]:7001/",
     ],
 )
 def test_addresses_of_redis(place: Place, url: str) -> None:
@@ -49,6 +56,14 @@ def test_addresses_of_redis(place: Place, url: str) -> None:
         "redis://cache/1?db=2",
         "redis://cache?hush-password",
         "REDIS://cache",
+        "redis+sentinel://:hush-a@s1,,s2/main",
+        "redis+sentinel://s1//0",
+        "redis+sentinel://s1/hush-main/one",
+        "redis+sentinel://s1/main?db=1",
+        "redis+cluster://c1:0",
+        "redis+cluster://:hush-a@c1,hush-b@c2",
+        "redis+cluster://c1?hush-x=1",
+        "unix+cluster://c1",
     ],
 )
 def test_wrong_address_is_not_repeated(place: Place, url: str) -> None:
@@ -138,6 +153,24 @@ def test_cookie_without_secure(place: Place) -> None:
             "tokens: {routes: {login: [x, POST /a], refresh: POST /a, logout: y}}",
             "tokens.routes.login[0] tokens.routes.refresh tokens.routes.logout",
         ),
+        ("redis: {url: rediss://x, ca_file: nowhere, probe: 1}", "redis.ca_file redis.probe"),
+        (
+            "tokens: {enabled: true, keys: [{kid: a, secret_file: nowhere}, {kid: a, secret: hush-x}]}",
+            "tokens.keys[0].secret_file tokens.keys[1].kid tokens.keys[1].secret",
+        ),
+        (
+            "tokens: {enabled: true, keys: [{kid: a, alg: RS256, secret_file: nowhere, private_key: hush-x}]}",
+            "tokens.keys[0].secret_file tokens.keys[0].private_key",
+        ),
+        (
+            "tokens: {enabled: true, keys: x, refresh_secret: hush-x, refresh_secrets: [{key: a}, {secret: hush-y}]}",
+            "tokens.keys tokens.refresh_secret tokens.refresh_secrets tokens.refresh_secrets[1].secret",
+        ),
+        (
+            "tokens: {enabled: true, keys: [{kid: []}], refresh_secrets: [{key: a, secret: hush-x}]}",
+            "tokens.keys[0].kid tokens.keys[0].secret tokens.refresh_secrets[0].secret",
+        ),
+        ("tokens: {enabled: true, mode: guard, carrier: none}", "tokens.refresh_secret tokens.carrier"),
     ],
 )
 def test_mistake_elsewhere_does_not_silence(place: Place, text: str, keys: str) -> None:
@@ -157,6 +190,10 @@ def test_mistake_elsewhere_does_not_silence(place: Place, text: str, keys: str) 
         "tokens: {session_ttl: 30, refresh_ttl: 90d}",
         "tokens: {cookie: {same_site: none, secure: soon, access: __Host-a}}",
         "tokens: {cookie: {access: refresh_token, refresh: 'a b'}}",
+        "tokens: {enabled: true, mode: none}",
+        "tokens: {enabled: true, keys: none, refresh_secrets: [{key: a}]}",
+        "tokens: {enabled: true, keys: [{kid: a, secret: hush-x, secret_file: hush-y}]}",
+        "tokens: {enabled: true, mode: guard, refresh_secret_file: nowhere}",
         "tokens: {routes: {login: POST /api/auth/refresh}}",
         "tokens: {routes: {login: [POST /a], refresh: post /a}}",
         "tokens: []",
@@ -178,9 +215,59 @@ def test_unsound_key_is_not_guessed_at(place: Place, text: str) -> None:
         ("{login: [PUT /a], logout: POST /a}", ""),
         ("{login: [POST /a, POST /a]}", ""),
         ("{login: [POST /api/auth/**]}", ""),
+        ("{sessions: /a, logout: DELETE /a/*}", "sessions"),
+        ("{sessions: /a, jwks: GET /A/}", "jwks"),
+        ("{sessions: /a, logout: POST /a}", ""),
+        ("{jwks: /api/auth/logout}", "jwks"),
+        ("{jwks: GET /api/auth/logout}", ""),
     ],
 )
 def test_each_operation_has_its_own_route(place: Place, routes: str, clash: str) -> None:
-    """Login, refresh and logout share no pattern, as the router reads it; a wider login takes what the others leave."""
+    """No two operations share a pattern, as the router reads it; a wider login takes what the others leave."""
     told = [line.split(": ")[1] for line in place.config(f"tokens: {{routes: {routes}}}\n").problems()]
     assert told == [f"tokens.routes.{clash}"] * bool(clash)
+
+
+@pytest.mark.parametrize("carrier", ["cookie", "both"])
+def test_cookies_that_no_browser_would_send(place: Place, carrier: str) -> None:
+    """A path that leaves the token routes out is warned of, once a route, only where tokens travel in cookies."""
+    cookie = "  cookie:\n    path: /api/auth/refresh\n"
+    assert place.config(f"{TOKENS}  carrier: {carrier}\n{cookie}").warnings() == [
+        "config.yaml:6:11: tokens.cookie.path: does not cover tokens.routes.logout: browsers that see the same paths "
+        "send no cookie there"
+    ]
+    for fine in ("/", "/api", "/api/", "/api/auth"):
+        assert place.config(f"{TOKENS}  carrier: {carrier}\n  cookie: {{path: {fine}}}\n").warnings() == []
+    assert len(place.config(f"{TOKENS}  carrier: {carrier}\n  cookie: {{path: /ap}}\n").warnings()) == 2
+    assert place.config(f"{TOKENS}{cookie}").warnings() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("access_ttl: 90d, carrier: cookie, cookie: {path: /x, secure: false}", ["path", "path", "secure"]),
+        ("routes: {logout: x}, carrier: cookie, cookie: {path: /x, secure: soon}", ["path"]),
+        ("carrier: none, cookie: {path: /x, secure: false}", []),
+    ],
+)
+def test_warnings_beside_mistakes(place: Place, text: str, warned: list[str]) -> None:
+    """Warnings, too, ask only for what they read."""
+    place.config(f"tokens: {{enabled: true, {text}, keys: [{{kid: main, secret: {SECRET}}}]}}")
+    with pytest.raises(ConfigInvalid) as invalid:
+        place.load()
+    assert [problem.key for problem in invalid.value.warnings] == [f"tokens.cookie.{key}" for key in warned]
+
+
+def test_authorities_at_no_path(place: Place) -> None:
+    """A CA file's name that no file can have is told like one that cannot be read."""
+    lines = place.config('redis: {url: "rediss://cache", ca_file: "a\\0b"}').problems()
+    assert lines == ["config.yaml:1:41: redis.ca_file: cannot be read: unknown reason"]
+
+
+def test_authorities_without_tls(place: Place) -> None:
+    """A CA file that no connection asks for is warned of."""
+    text = f"redis: {{url: 'redis://cache', ca_file: {Authority(place.folder).file}}}\n"
+    assert place.config(text).warnings() == [
+        "config.yaml:1:40: redis.ca_file: is not used, because redis.url does not ask for TLS (rediss…)"
+    ]
+    assert place.config(text.replace("redis://", "rediss+cluster://")).warnings() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from gateway.config.root import FileSettings
-from gateway.config.schema import fields, kinds, known_keys, may_be_null, words_for
+from gateway.config.schema import fields, kinds, known_keys, may_be_null, secret_keys, words_for
 from gateway.maintenance.settings import MaintenanceSettings
 from gateway.throttle.settings import PolicySettings
 
@@ -48,3 +48,10 @@ def test_words() -> None:
     assert words_for(FileSettings, ("tokens", "identity", "claims", "email")) == "a JSON pointer such as /user/id"
     assert words_for(FileSettings, ("tokens", "cookie", "domain")) == "a domain such as example.com"
     assert words_for(FileSettings, ("log", "level")) == ""
+
+
+def test_secret_keys() -> None:
+    """Secrets are known by their type, in lists too; other keys are none."""
+    assert secret_keys(FileSettings, ("tokens", "keys", 0)) == ("secret", "private_key")
+    assert secret_keys(FileSettings, ("tokens",)) == ("refresh_secret",)
+    assert secret_keys(FileSettings, ("redis",)) == ()

@@ -12,8 +12,9 @@ import pytest
 from gateway.clock import SYSTEM
 from gateway.errors import StartError, StoreUnavailable
 from gateway.events import Event
-from gateway.redis_client.client import CONNECTIONS, RedisClient
+from gateway.redis_client.client import RedisClient
 from gateway.redis_client.events import CommandFailed, CommandFinished
+from gateway.redis_client.node import CONNECTIONS
 from gateway.redis_client.scripts import Script
 from gateway.redis_client.settings import RedisSettings
 from tests.redis_client.samples import script
@@ -226,7 +227,9 @@ async def test_a_peer_that_accepts_and_says_nothing_is_a_timeout(told: Told) -> 
         (b"-MASTERDOWN no link\r\n", "readonly"),
         (b"-NOPERM no permissions\r\n", "auth"),
         (b"-ERR max number of clients reached\r\n", "connection"),
-        (b"-MOVED 1 127.0.0.1:1\r\n", "other"),
+        (b"-MOVED 1 127.0.0.1:1\r\n", "topology"),
+        (b"-CLUSTERDOWN Hash slot not served\r\n", "topology"),
+        (b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n", "topology"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "connection"),
         (b"", "connection"),
     ],

@@ -140,6 +140,7 @@ class ValkeyServer:
 
     def _arguments(self) -> Iterator[str]:
         yield from ("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder), "--save", "")
+        yield from ("--shutdown-timeout", "0")  # else it waits for replicas that are gone
         yield from ("--appendonly", "yes", "--appendfsync", "always") if self._persist else ("--appendonly", "no")
         if self._password:
             yield from ("--requirepass", self._password)

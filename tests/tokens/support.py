@@ -21,6 +21,7 @@ from gateway.tokens.ledger import Ledger
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Family, Presented, Record, Tombstone
 from gateway.tokens.settings import TokenSettings
+from gateway.tokens.standstill import Standstill
 from tests.support.valkey import ValkeyServer
 
 SECRET = "hush-access-key-of-at-least-32-bytes"
@@ -70,6 +71,9 @@ class TimedClient:
         self.after(script.name)
         return reply
 
+    def sibling(self, key: str, name: str) -> str:
+        return name
+
     def close(self) -> None:
         self.redis.close()
 
@@ -87,6 +91,24 @@ class AwayLedger:
         raise StoreUnavailable(self.kind)
 
     async def end(self, user: str, presented: Presented, reason: str) -> bool:
+        raise StoreUnavailable(self.kind)
+
+    async def families(self, user: str) -> Any:
+        raise StoreUnavailable(self.kind)
+
+    async def close(self, user: str, family: str, reason: str) -> bool:
+        raise StoreUnavailable(self.kind)
+
+    async def close_all(self, user: str, reason: str) -> Any:
+        raise StoreUnavailable(self.kind)
+
+    async def keep(self, user: str, presented: Presented) -> bool:
+        raise StoreUnavailable(self.kind)
+
+    async def remember(self, user: str, claims: str) -> None:
+        raise StoreUnavailable(self.kind)
+
+    async def recall(self, user: str) -> Any:
         raise StoreUnavailable(self.kind)
 
 
@@ -165,6 +187,7 @@ class Portal:
         self.mint = Mint(self.settings)
         self.backend = Backend()
         self.events: list[Event] = []
+        self.standstill = Standstill()
         self.layer = TokensLayer(
             self.settings,
             ledger,
@@ -173,6 +196,7 @@ class Portal:
             logout=lambda exchange: exchange.target.startswith(b"/logout"),
             emit=self.events.append,
             clock=clock,
+            standstill=self.standstill,
         )
 
     async def send(self, exchange: Exchange) -> Outcome:
@@ -214,7 +238,7 @@ def on_valkey(server: ValkeyServer, clock: SetClock | None = None, **changes: An
     clock = clock or SetClock()
     client = TimedClient(server, clock)
     settings = token_settings(**changes)
-    ledger = RedisLedger(client, settings.policy)  # type: ignore[arg-type]
+    ledger = RedisLedger(client, settings.policy, clock=clock)  # type: ignore[arg-type]
     return Portal(ledger, clock, **changes), client
 
 
@@ -229,16 +253,16 @@ def records_of(client: redis.Redis, key: str) -> dict[str, Record]:
     """Read a user's hash back, by the format that families.lua documents."""
     records: dict[str, Record] = {}
     for name, value in client.hgetall(key).items():  # type: ignore[union-attr]
-        if name == b"floor":
+        if name in (b"floor", b"claims"):
             continue
-        kind, *fields = value.decode().split(":", 7)
+        kind, *fields = value.decode().split(":", 8)
         if kind == "T":
             reason, until, auth = fields
             records[name.decode()] = Tombstone(reason, int(until), int(auth))
         else:
-            generation, key_id, rotated, auth, expires, adopted, device = fields
+            generation, key_id, rotated, auth, expires, adopted, kept, device = fields
             records[name.decode()] = Family(
-                int(generation), key_id, int(rotated), int(auth), int(expires), adopted == "1", device
+                int(generation), key_id, int(rotated), int(auth), int(expires), adopted == "1", device, kept == "1"
             )
     return records
 

@@ -10,7 +10,8 @@ import pytest
 
 from gateway.exchange import Buffered, Headers, Reply, header, read_all
 from gateway.tokens.answer import MAX_ANSWER, Answer, Delivered, look_into
-from gateway.tokens.carrier import CookieCarrier, JsonCarrier, Pair
+from gateway.tokens.carrier import CookieCarrier, JsonCarrier
+from gateway.tokens.dialect import Pair
 from gateway.tokens.settings import CookieSettings
 
 PAIR = Pair("A", "R", 900, 604_800)

@@ -8,8 +8,10 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.exchange import Buffered, Exchange, header_values
-from gateway.tokens.carrier import MAX_BODY, CookieCarrier, JsonCarrier, Pair, refuse_query
+from gateway.tokens.carrier import MAX_BODY, BothCarrier, CookieCarrier, JsonCarrier, carrier_of, refuse_query
+from gateway.tokens.dialect import Camel, OAuth2, Pair
 from gateway.tokens.settings import CookieSettings
+from tests.tokens.support import token_settings
 
 PAIR = Pair("hush-access", "hush-refresh", 900, 604_800)
 
@@ -108,3 +110,55 @@ def test_cookies_carry_the_configured_attributes(settings: dict[str, Any], attri
 def test_a_pair_does_not_show_its_tokens() -> None:
     """Printing a pair tells times only."""
     assert "hush-" not in repr(PAIR)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"), [("json", JsonCarrier), ("cookie", CookieCarrier), ("both", BothCarrier)]
+)
+def test_the_configured_carrier(settings: str, kind: type) -> None:
+    """One for each value of the key."""
+    assert type(carrier_of(token_settings(carrier=settings))) is kind
+
+
+@pytest.mark.parametrize(
+    ("content", "tokens"),
+    [
+        (b'{"refreshToken":"body"}', ["body"]),
+        (b'{"refreshToken":""}', [""]),
+        (b"{}", ["cookie", "other"]),
+        (b"", ["cookie", "other"]),
+    ],
+)
+async def test_both_reads_the_body_before_the_cookies(content: bytes, tokens: list[str]) -> None:
+    """A token in the content is the one that is meant; cookies count only without it."""
+    cookie = (b"Cookie", b"refresh_token=cookie; refresh_token=other")
+    exchange = Exchange("POST", b"/refresh", [cookie], Buffered(content))
+    assert await carrier_of(token_settings(carrier="both")).presented(exchange) == tokens
+
+
+async def test_both_does_not_guess_at_a_broken_body() -> None:
+    """Content that cannot be read is a 400, not a reason to spend the cookie's token."""
+    exchange = Exchange("POST", b"/refresh", [(b"Cookie", b"refresh_token=a")], Buffered(b"{"))
+    with pytest.raises(GatewayError, match="invalid-request"):
+        await carrier_of(token_settings(carrier="both")).presented(exchange)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "names"),
+    [
+        (Camel(), ["accessToken", "refreshToken", "expiresIn", "tokenType"]),
+        (OAuth2(), ["access_token", "refresh_token", "expires_in", "token_type"]),
+    ],
+    ids=["camel", "oauth2"],
+)
+def test_both_answers_with_json_and_cookies(dialect: Camel | OAuth2, names: list[str]) -> None:
+    """All four members in the dialect's names, and both cookies; cookies alone leave the tokens out of the JSON."""
+    cookies = CookieCarrier(CookieSettings(), dialect)
+    both = BothCarrier(JsonCarrier(dialect), cookies)
+    assert list(both.members(PAIR)) == names
+    assert both.adds_members
+    reply = both.reply(PAIR)
+    assert len(header_values(reply.headers, b"set-cookie")) == 2
+    assert header_values(both.clear_headers(), b"set-cookie") == header_values(cookies.clear_headers(), b"set-cookie")
+    assert both.replaces(b"Set-Cookie", b"refresh_token=x")
+    assert [name for name, value in cookies.members(PAIR).items() if value is None] == names[:2]

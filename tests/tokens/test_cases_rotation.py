@@ -7,6 +7,7 @@ import asyncio
 import jwt
 
 from gateway.tokens.events import Audit, ReuseDetected, TokenOperation
+from gateway.tokens.keys import Ring
 from gateway.tokens.redis_ledger import RedisLedger
 from tests.support.valkey import ValkeyServer
 from tests.tokens.support import Portal, SetClock, TimedClient, connect, generation, same, state_of, token_settings
@@ -126,7 +127,7 @@ async def test_case_10_tokens_of_other_making(stage: tuple[Portal, TimedClient])
     portal, client = stage
     first = await portal.login()
     payload = jwt.decode(first.token, options={"verify_signature": False})
-    secret, headers = portal.mint._refresh_secret, jwt.get_unverified_header(first.token)
+    secret, headers = Ring.of(portal.settings).refresh[0].signing, jwt.get_unverified_header(first.token)
     public = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA"
     before, sent = state_of(client), len(client.sent)
     forged = [

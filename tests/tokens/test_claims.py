@@ -12,6 +12,7 @@ import jwt
 import pytest
 
 from gateway.tokens.claims import InvalidToken, Login, MalformedToken, Mint, new_family
+from gateway.tokens.keys import Ring
 from gateway.tokens.rotation import Family
 from tests.tokens.support import SECRET, token_settings
 
@@ -19,6 +20,7 @@ NOW = 1_800_000_000
 FAMILY = "0123456789abcdef01234567"
 LOGIN = Login("42", {"role": "admin", "email": "ann@example.com", "n": 1.10, "deep": {"ü": ["\ud800"]}})
 MINT = Mint(token_settings())
+SIGNING = Ring.of(token_settings()).refresh[0].signing
 _NO_TIMES: Any = {"verify_exp": False, "verify_iat": False}
 RECORD = Family(3, MINT.key_id, NOW * 1000 + 999, NOW - 60, NOW + 600)
 
@@ -32,7 +34,7 @@ def _resigned(key: str | bytes, header: dict[str, Any] | None = None, alg: str =
 
 
 def _ours(header: dict[str, Any] | None = None, **changes: Any) -> str:
-    return _resigned(MINT._refresh_secret, header, **changes)
+    return _resigned(SIGNING, header, **changes)
 
 
 def test_a_refresh_token_says_what_the_record_says() -> None:
@@ -105,7 +107,7 @@ def test_only_what_we_minted_is_read() -> None:
         "audience": _ours(aud="backend"),
         "several audiences": _ours(aud=["gateway/refresh", "backend"]),
         "no audience": _ours(aud=None),
-        "HS384": _resigned(MINT._refresh_secret + bytes(16), alg="HS384"),
+        "HS384": _resigned(SIGNING + bytes(16), alg="HS384"),
         "alg none": f"{_encoded({'alg': 'none', 'typ': 'rt+jwt', 'kid': MINT.key_id})}.{payload}.",
         "alg none, signed": f"{_encoded({'alg': 'none', 'typ': 'rt+jwt', 'kid': MINT.key_id})}.{payload}.{signature}",
         "payload": f"{header}.{_encoded({'sub': '1'})}.{signature}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from gateway.tokens.ledger import Ledger
+from gateway.tokens.ledger import Ledger, Remembered
 from gateway.tokens.memory import MemoryLedger
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import (
@@ -179,3 +179,104 @@ async def test_users_do_not_meet(form: Form) -> None:
     tokens = {name: await _token(form, user=name) for name in names}
     for name, token in tokens.items():
         assert await form.ledger.end(name, token, "revoked")
+
+
+async def test_grace_stands_still_while_redis_is_away(form: Form) -> None:
+    """given an outage of ten minutes in the grace, then its 30 s run on afterwards, and not a millisecond longer."""
+    token = await _token(form)
+    rotated = (await form.ledger.refresh(USER, token, "k")).result
+    assert isinstance(rotated, Rotated)
+    form.clock.advance(620)
+    retried = replace(token, pauses=((10_000, 600_000),))
+    assert (await form.ledger.refresh(USER, retried, "k")).result == Replayed(rotated.family)
+    form.clock.advance(10)
+    retried = replace(token, pauses=((20_000, 600_000),))
+    assert (await form.ledger.refresh(USER, retried, "k")).result == Replayed(rotated.family)
+    form.clock.advance(0.001)
+    retried = replace(token, pauses=((20_001, 600_000),))
+    assert isinstance((await form.ledger.refresh(USER, retried, "k")).result, Reused)
+
+
+async def test_a_pause_before_the_rotation_lends_no_grace(form: Form) -> None:
+    """given an outage that ended before the rotation, then grace is what it always is."""
+    token = await _token(form)
+    form.clock.advance(700)
+    await form.ledger.refresh(USER, token, "k")
+    form.clock.advance(31)
+    late = replace(token, pauses=((31_000, 600_000),))
+    assert isinstance((await form.ledger.refresh(USER, late, "k")).result, Reused)
+
+
+async def test_a_promise_binds_until_the_successor_is_used(form: Form) -> None:
+    """given a token that was given back in its grace, then its successor is replayed later, and no more once used."""
+    token = await _token(form)
+    rotated = (await form.ledger.refresh(USER, token, "k")).result
+    assert isinstance(rotated, Rotated)
+    form.clock.advance(60)
+    assert await form.ledger.keep(USER, replace(token, ago=40_000))
+    assert not await form.ledger.keep(USER, replace(token, ago=40_000))
+    form.clock.advance(3600)
+    replayed = (await form.ledger.refresh(USER, token, "k")).result
+    assert replayed == Replayed(replace(rotated.family, kept=True))
+    await form.ledger.refresh(USER, _successor("f0", rotated.family), "k")
+    assert isinstance((await form.ledger.refresh(USER, token, "k")).result, Reused)
+
+
+async def test_a_promise_is_judged_by_the_time_it_was_made(form: Form) -> None:
+    """A token that was spent for good when it came gains nothing, whether it is told later or comes again by itself."""
+    token = await _token(form)
+    await form.ledger.refresh(USER, token, "k")
+    form.clock.advance(60)
+    assert not await form.ledger.keep(USER, replace(token, ago=29_999))
+    assert isinstance((await form.ledger.refresh(USER, replace(token, ago=30_000), "k")).result, Replayed)
+    assert isinstance((await form.ledger.refresh(USER, replace(token, ago=29_999), "k")).result, Reused)
+
+
+async def test_a_promise_counts_outages_up_to_when_it_was_made(form: Form) -> None:
+    """given a token that came during an outage, then what stood still until then is taken off its age."""
+    token = await _token(form)
+    await form.ledger.refresh(USER, token, "k")
+    form.clock.advance(2000)
+    assert not await form.ledger.keep(USER, replace(token, ago=1000_000, pauses=((500_000, 1469_999),)))
+    assert await form.ledger.keep(USER, replace(token, ago=1000_000, pauses=((500_000, 1470_000),)))
+
+
+async def test_a_promise_changes_nothing_else(form: Form) -> None:
+    """The current token, an older one, an ended family and an unknown one stay what they are."""
+    token = await _token(form)
+    assert not await form.ledger.keep(USER, token)
+    second = (await form.ledger.refresh(USER, token, "k")).result
+    assert isinstance(second, Rotated)
+    await form.ledger.refresh(USER, _successor("f0", second.family), "k")
+    assert not await form.ledger.keep(USER, token)
+    await form.ledger.end(USER, token, "revoked")
+    assert not await form.ledger.keep(USER, token)
+    assert not await form.ledger.keep("nobody", token)
+    assert (await form.ledger.refresh(USER, token, "k")).result == Ended("revoked")
+
+
+async def test_rejected_losses(form: Form) -> None:
+    """on_data_loss reject: older families are unknown to an empty dataset, a lost login of a minute is still adopted."""
+    form.ledger._policy = replace(POLICY, adopt_lost=False)  # type: ignore[attr-defined]
+    old = await _token(form, "old")
+    form.clock.advance(3600)
+    young = await _token(form, "young")
+    degraded = replace(old, family="degraded", degraded=True)
+    form.clock.advance(299)
+    form.lose_everything()
+    assert (await form.ledger.refresh(USER, old, "k")).result == Unknown()
+    assert isinstance((await form.ledger.refresh(USER, young, "k")).result, Adopted)
+    assert isinstance((await form.ledger.refresh(USER, degraded, "k")).result, Adopted)
+
+
+async def test_what_the_backend_said_is_kept_beside_the_families(form: Form) -> None:
+    """The last of it and when it was said; a user without a family keeps nothing; families do not mind it."""
+    await form.ledger.remember(USER, '{"role":"none"}')
+    assert await form.ledger.recall(USER) is None
+    for index in range(5):
+        await _token(form, f"f{index}")
+        form.clock.advance(1)
+        said = f'{{"role":"L:{index}:ü\\n"}}'
+        await form.ledger.remember(USER, said)
+        assert await form.ledger.recall(USER) == Remembered(int(form.clock.now), said)
+    assert await form.ledger.recall("nobody") is None

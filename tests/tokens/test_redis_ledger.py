@@ -63,7 +63,7 @@ async def test_nothing_secret_and_nothing_for_ever_is_at_rest(client: RedisClien
     verdict = await ledger.refresh("ann", token, "k2")
     assert isinstance(verdict.result, Rotated)
     assert 604_700 < shared_valkey.command("TTL", "gw:t:{ann}") <= 604_800
-    record = f"L:2:k2:{verdict.now}:{token.auth_time}:{verdict.result.family.expires}:0:phone"
+    record = f"L:2:k2:{verdict.now}:{token.auth_time}:{verdict.result.family.expires}:0:0:phone"
     assert shared_valkey.command("HGETALL", "gw:t:{ann}") == {FAMILY.encode(): record.encode()}
 
 

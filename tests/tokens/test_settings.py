@@ -26,18 +26,28 @@ def test_the_policy_is_in_the_ledgers_units() -> None:
     assert token_settings().policy == Policy()
 
 
+def test_allowed_origins_have_the_form_that_browsers_send() -> None:
+    """However they are written, they are compared as they come."""
+    settings = token_settings(allowed_origins=("HTTPS://App.Example.com:443", "http://localhost:5173"))
+    assert settings.allowed_origins == ("https://app.example.com", "http://localhost:5173")
+
+
 def test_secrets_do_not_show() -> None:
     """Printing the settings tells no secret."""
     assert "hush-" not in repr(token_settings(refresh_secret="hush-refresh-secret-of-at-least-32-bytes"))
 
 
 @pytest.mark.parametrize(
-    "later",
-    [{"mode": "guard"}, {"dialect": "oauth2"}, {"carrier": "both"}, {"on_data_loss": "adopt"}, {"claims_from": None},
-     {"allowed_origins": []}, {"routes": {"sessions": None}}, {"routes": {"jwks": None}}],
-    ids=str,
-)  # fmt: skip
-def test_what_does_not_exist_yet_is_an_unknown_key(later: dict[str, object]) -> None:
-    """A key whose function is missing is refused rather than ignored."""
+    "unknown", [{"modes": "issue"}, {"routes": {"jwk": None}}, {"keys": ({"id": "main"},)}], ids=str
+)
+def test_an_unknown_key_is_refused(unknown: dict[str, object]) -> None:
+    """A key without a function is refused rather than ignored."""
     with pytest.raises(ValidationError):
-        token_settings(**later)
+        token_settings(**unknown)
+
+
+def test_the_public_keys_are_behind_no_gate() -> None:
+    """What closes token routes does not close the key set."""
+    routes = token_settings(routes={"jwks": "/.well-known/jwks.json"}).routes
+    assert routes.jwks == (None, "/.well-known/jwks.json")
+    assert routes.jwks not in routes.all()

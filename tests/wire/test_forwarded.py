@@ -57,6 +57,22 @@ def test_the_scheme_is_what_the_nearest_trusted_proxy_says(peer: str, told: list
     assert FORWARDING.origin(peer, "http", [(b"X-Forwarded-Proto", value) for value in told])[1] == scheme
 
 
+@pytest.mark.parametrize(
+    ("peer", "headers", "authority"),
+    [
+        ("10.0.0.1", [(b"Host", b"pod:8080"), (b"X-Forwarded-Host", b"portal.example.com")], b"portal.example.com"),
+        ("10.0.0.1", [(b"X-Forwarded-Host", b"portal.example.com, inner"), (b"Host", b"pod")], b"portal.example.com"),
+        ("", [(b"Host", b"pod"), (b"x-forwarded-host", b"portal.example.com:8443")], b"portal.example.com:8443"),
+        ("10.0.0.1", [(b"Host", b"pod:8080"), (b"X-Forwarded-Host", b" ,x")], b"pod:8080"),
+        (STRANGER, [(b"Host", b"pod:8080"), (b"X-Forwarded-Host", b"portal.example.com")], b"pod:8080"),
+        (STRANGER, [], b""),
+    ],
+)
+def test_the_authority_is_what_the_client_asked_for(peer: str, headers: Headers, authority: bytes) -> None:
+    """Only a trusted peer may say that the client saw another host than it asks us for."""
+    assert FORWARDING.authority(Exchange("POST", b"/", headers, peer=peer)) == authority
+
+
 def test_an_untrusted_peers_word_is_replaced() -> None:
     """What a stranger says of forwarding is dropped in every spelling, and the truth put in its place."""
     headers: Headers = [

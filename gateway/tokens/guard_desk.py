@@ -1,0 +1,169 @@
+"""What login, refresh and logout share in `mode: guard`: what a request presents, refusing, and the audit trail.
+
+The one idea: as in `desk`, a client hears one public text whatever was wrong with its token; which it was stands in the
+trail. Unlike there, nothing is minted and nothing is read from a token but hints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from gateway.clock import SYSTEM, Clock
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.events import Emit, ignore
+from gateway.exchange import Buffered, Exchange, Headers, without
+from gateway.tokens.answer import Resumed
+from gateway.tokens.carrier import MAX_BODY, carrier_of, refuse_query
+from gateway.tokens.claims import MAX_TOKEN
+from gateway.tokens.client import Client, client_of
+from gateway.tokens.cookies import values_of, without_cookie
+from gateway.tokens.desk import RETRY_AFTER
+from gateway.tokens.dialect import Operation, dialect_of, malformed
+from gateway.tokens.events import Audit, ExcessFamiliesCleaned, TokenOperation
+from gateway.tokens.guard import Busy, Claimed, Kept, Lineage
+from gateway.tokens.guard_answer import Reader
+from gateway.tokens.guard_steps import GuardSteps, Met
+from gateway.tokens.guard_store import GuardStore
+from gateway.tokens.guard_vault import Vault
+from gateway.tokens.keys import Keys
+from gateway.tokens.settings import TokenSettings
+
+_ACCEPT_ENCODING: Final = frozenset((b"accept-encoding",))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A token that a request presents, by one of its names."""
+
+    text: str = field(repr=False)
+    name: str
+    client: Client
+
+
+class GuardDesk:
+    """The collaborators of the three operations."""
+
+    def __init__(
+        self, settings: TokenSettings, keys: Keys, store: GuardStore, emit: Emit = ignore, clock: Clock = SYSTEM
+    ) -> None:
+        self.settings = settings
+        self.steps = GuardSteps(store)
+        self.vault = Vault(keys)
+        self.reader = Reader(settings)
+        self.emit = emit
+        self.clock = clock
+        self._dialect = dialect_of(settings.dialect)
+        self._carrier = carrier_of(settings)
+
+    async def shown(self, exchange: Exchange, operation: Operation) -> list[Shown]:
+        """Return what a request presents, at least one token, under all of their names; it can still be forwarded.
+
+        Raises:
+            GatewayError: `invalid-request`, when it presents none, or one that is none.
+        """
+        refuse_query(exchange, self._dialect)
+        content = await _in_memory(exchange)
+        if content is None and operation == "refresh":
+            raise malformed()
+        probe = replace(exchange, body=Buffered(content or b""))
+        texts = await self._carrier.presented(probe, operation)
+        if not texts or not all(0 < len(text) <= MAX_TOKEN for text in texts):
+            raise malformed()
+        client = client_of(exchange)
+        return [Shown(text, name, client) for text in texts for name in self.vault.names(text)]
+
+    async def chosen(self, shown: list[Shown]) -> Shown:
+        """Return the token that counts: the first of those that are good for most.
+
+        Several come from duplicate cookies; one from an older path may well be spent, and is no reason for an alarm.
+        """
+        if len(shown) == 1:
+            return shown[0]
+        try:
+            met = [(await self.steps.look(each.name), each) for each in shown]
+        except StoreUnavailable:
+            return shown[0]
+        return min(met, key=lambda pair: _rank(pair[0]))[1]
+
+    def refusal(self, private: str) -> GatewayError:
+        """Return the one answer for every token that is not good (RFC 9110 section 15.5.2)."""
+        headers: Headers = [(b"WWW-Authenticate", b"Bearer"), *self._carrier.clear_headers()]
+        return GatewayError("invalid-token", private=private, headers=headers)
+
+    def redis_required(self, private: str, *, forget: bool = False) -> GatewayError:
+        """Return the answer for an operation that Redis is needed for; `forget`: the client's cookies go."""
+        headers = self._carrier.clear_headers() if forget else []
+        return GatewayError("redis-required", private=private, retry_after=RETRY_AFTER, headers=headers)
+
+    def count(self, operation: str, result: str) -> None:
+        """Report an operation that concerns no family."""
+        self.emit(TokenOperation(operation, result))
+
+    def note(
+        self, operation: str, result: str, lineage: Lineage | None, shown: Shown | Client, outcome: str = ""
+    ) -> None:
+        """Report how an operation ended: the result to the metrics, the outcome to the trail."""
+        self.count(operation, result)
+        client = shown.client if isinstance(shown, Shown) else shown
+        hashed = self.vault.fingerprint(shown.text) if isinstance(shown, Shown) else ""
+        user, family = (lineage.user, lineage.family) if lineage is not None else ("", "")
+        self.emit(Audit(operation, outcome or result, user, family, hashed, client.device, client.network))
+
+    def note_evicted(self, user: str, evicted: Iterable[str]) -> None:
+        """Report the families that made room for a new one."""
+        families = tuple(evicted)
+        if families:
+            self.emit(ExcessFamiliesCleaned(user, families))
+        for family in families:
+            self.emit(Audit("evict", "evicted", user, family))
+
+
+def readable(headers: Headers) -> Headers:
+    """Return a request's fields that ask for an answer which can be read."""
+    return [*without(headers, _ACCEPT_ENCODING), (b"Accept-Encoding", b"identity")]
+
+
+def only_cookie(headers: Headers, name: bytes, value: str) -> Headers:
+    """Return a request's fields with `value` as the only cookie `name`, if there are others beside it.
+
+    The backend is to judge the token that was claimed; of duplicates, servers take whichever they like.
+    """
+    values = values_of(headers, name)
+    if value not in values or len(set(values)) == 1:
+        return headers
+    cookie = b"%b=%b" % (name, value.encode("latin-1"))
+    rest = without_cookie(headers, name)
+    for index, (key, line) in enumerate(rest):
+        if key.lower() == b"cookie":
+            return [*rest[:index], (key, b"%b; %b" % (line, cookie)), *rest[index + 1 :]]
+    return [*rest, (b"Cookie", cookie)]
+
+
+def _rank(met: Met) -> int:
+    match met.verdict:
+        case Claimed(lineage=Lineage()) | Busy(lineage=Lineage()):
+            return 0
+        case Kept():
+            return 1
+        case Claimed() | Busy():
+            return 2
+    return 3
+
+
+async def _in_memory(exchange: Exchange) -> bytes | None:
+    """Read a request's content; None when it is too large for a token, and then it is as complete as it was."""
+    chunks: list[bytes] = []
+    size = 0
+    rest = aiter(exchange.body)
+    async for chunk in rest:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY:
+            exchange.body = Resumed(chunks, rest, exchange.body)
+            return None
+    await exchange.body.aclose()
+    content = b"".join(chunks)
+    exchange.body = Buffered(content)
+    return content

@@ -1,0 +1,119 @@
+"""The backend's tokens in Redis, shared by every replica: one key a token, one script a step.
+
+The one idea: a token's record (`{prefix}:g:{name}`) and the answer to it (`{prefix}:g:{name}:answer`) are found by the
+token's name alone, which is a keyed hash; its family is in the user's hash (`{prefix}:t:{user}`), where the ledger's
+scripts see it too, so listing, the cap and revoking are the same in both modes. Nothing that is held here can be
+presented to anybody: names are hashes, answers are sealed.
+
+Every record expires: a claim with its time, a token `refresh_ttl` after it was given or traded (spent ones are
+remembered for as long as they could still be tried), an answer soon after its grace.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway.redis_client.client import RedisClient
+from gateway.redis_client.scripts import load
+from gateway.tokens import guard
+from gateway.tokens.guard import KEY_ID, Busy, Claimed, Commit, Kept, Lineage, Spent, Turned
+from gateway.tokens.guard_store import Seen, Terms, burial
+from gateway.tokens.redis_ledger import RedisLedger
+from gateway.tokens.rotation import Ended
+
+_PACKAGE: Final = "gateway.tokens"
+
+
+class RedisGuard:
+    """See `GuardStore`. Families are those of `ledger`."""
+
+    def __init__(self, client: RedisClient, ledger: RedisLedger, terms: Terms, prefix: str = "gw") -> None:
+        self._client = client
+        self._ledger = ledger
+        self._terms = terms
+        self._prefix = prefix
+        self._claim = load(_PACKAGE, "guard_claim", prelude="guard_record")
+        self._release = load(_PACKAGE, "guard_release", prelude="guard_record")
+        self._learn = load(_PACKAGE, "guard_learn", prelude="guard_record")
+        self._trade = load(_PACKAGE, "guard_trade", prelude="guard_record")
+        self._standing = load(_PACKAGE, "guard_standing", prelude="families")
+        self._turn = load(_PACKAGE, "guard_turn", prelude="families")
+        self._keep = load(_PACKAGE, "guard_keep")
+
+    def key(self, name: str) -> str:
+        """Return the key of a token's record."""
+        return f"{self._prefix}:g:{{{name}}}"
+
+    async def present(self, name: str, owner: str, *, again: bool = False, claim: bool = True) -> Seen:
+        """Decide, see `GuardStore`."""
+        terms = self._terms
+        pauses = ",".join(f"{ago}:{length}" for ago, length in terms.pauses())
+        arguments = (owner, terms.claim_ms, terms.policy.grace_ms, pauses, int(again), int(claim))
+        verdict, now, *rest = await self._client.run(self._claim, [self.key(name)], arguments)
+        return Seen(_presented(verdict, *rest), now)
+
+    async def release(self, name: str, owner: str) -> None:
+        """Take a claim back, see `GuardStore`."""
+        await self._client.run(self._release, [self.key(name)], [owner])
+
+    async def learn(self, name: str, lineage: Lineage, *, fresh: bool) -> None:
+        """Remember a token, see `GuardStore`."""
+        arguments = (*_told(lineage), self._terms.policy.refresh_ttl, int(fresh))
+        await self._client.run(self._learn, [self.key(name)], arguments)
+
+    async def trade(self, name: str, owner: str, lineage: Lineage, *, spent: bool, kept: bool) -> None:
+        """Note a trade, see `GuardStore`."""
+        arguments = (owner, int(spent), int(kept), *_told(lineage), self._terms.policy.refresh_ttl)
+        await self._client.run(self._trade, [self.key(name)], arguments)
+
+    async def keep(self, name: str, sealed: bytes) -> None:
+        """Put an answer away, see `GuardStore`."""
+        await self._client.run(self._keep, [self._answer(name)], [sealed, self._terms.answer_ms])
+
+    async def recall(self, name: str) -> bytes | None:
+        """Return an answer, see `GuardStore`."""
+        sealed: bytes | None = await self._client.call("GET", self._answer(name))
+        return sealed
+
+    async def standing(self, lineage: Lineage) -> Ended | None:
+        """Tell whether a family has ended, see `GuardStore`."""
+        arguments = (lineage.family, lineage.auth_time)
+        _, *reason = await self._client.run(self._standing, [self._ledger.key(lineage.user)], arguments)
+        return Ended(reason[0].decode()) if reason else None
+
+    async def turn(self, lineage: Lineage, device: str) -> Commit:
+        """Note a turn, see `GuardStore`."""
+        policy = self._terms.policy
+        family = (lineage.family, lineage.generation, lineage.auth_time, KEY_ID, device)
+        arguments = (*family, policy.refresh_ttl, policy.max_families)
+        word, _, *rest = await self._client.run(self._turn, [self._ledger.key(lineage.user)], arguments)
+        if word == b"ended":
+            return Ended(rest[0].decode())
+        auth_time, count, *evicted = rest
+        return Turned(auth_time, count, tuple(name.decode() for name in evicted))
+
+    async def end(self, lineage: Lineage, reason: str, now: int) -> bool:
+        """End a family, see `GuardStore`."""
+        return await self._ledger.end(lineage.user, burial(lineage, now, self._terms.policy), reason)
+
+    def _answer(self, name: str) -> str:
+        return f"{self.key(name)}:answer"
+
+
+def _told(lineage: Lineage) -> tuple[int, int, str, str]:
+    return lineage.generation, lineage.auth_time, lineage.family, lineage.user
+
+
+def _presented(
+    verdict: bytes, generation: int, auth_time: int, family: bytes, user: bytes, until: Any
+) -> guard.Presented:
+    lineage = Lineage(user.decode(), family.decode(), auth_time, generation) if family else None
+    match verdict:
+        case b"kept" if lineage is not None:
+            return Kept(lineage)
+        case b"spent" if lineage is not None:
+            return Spent(lineage)
+        case b"busy":
+            return Busy(lineage, until)
+        case _:
+            return Claimed(lineage)

@@ -1,0 +1,244 @@
+"""A refresh in `mode: guard`: claimed, forwarded, committed, and its answer given to everybody who asked.
+
+The one idea: one flight a token. The first request of a replica starts it, in a task that goes on when its client has
+gone; the others wait for what it brings. Between replicas the claim in the store does the same: whoever finds it taken
+asks again until there is an answer, or until the claim has run out and the token is theirs to forward.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.exchange import Exchange, Handler, Reply, read_all, without
+from gateway.tokens.answer import MAX_ANSWER
+from gateway.tokens.claims import new_family
+from gateway.tokens.events import ReuseDetected
+from gateway.tokens.guard import Busy, Kept, Lineage, Spent
+from gateway.tokens.guard_answer import Bringing, Verbatim, user_in
+from gateway.tokens.guard_desk import GuardDesk, Shown, only_cookie, readable
+from gateway.tokens.guard_shelter import Shelter, outcome
+from gateway.tokens.guard_steps import Deal, Met
+from gateway.tokens.rotation import Ended
+
+FORWARD_SECONDS: Final = 10.0
+"""A backend that takes longer for a refresh is not waited for; the outcome is then open, and a retry is forwarded."""
+COMMIT_SECONDS: Final = 5.0
+"""A claim outlives the forward by so much: time to commit. After a crash, nobody is held up for longer than both."""
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 0.25
+_NOT_FORWARDED: Final = frozenset((b"upgrade", b"connection", b"expect"))
+"""Fields for which a refresh could be answered with anything but an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What a flight brings: an answer, or an error for everybody."""
+
+    answer: Verbatim | None = None
+    error: Exception | None = None
+    upstream_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Flight:
+    """One token's refresh."""
+
+    shown: Shown
+    exchange: Exchange
+    forward: Handler
+    owner: str
+    again: bool = False
+    """The kept answer was not there."""
+
+
+class GuardRefresh:
+    """Refreshes of the backend's tokens.
+
+    Args:
+        desk: what the operations share.
+        shelter: where flights go on without their clients.
+        forward_seconds: how long the backend may take, its answer's content included.
+    """
+
+    def __init__(self, desk: GuardDesk, shelter: Shelter, forward_seconds: float = FORWARD_SECONDS) -> None:
+        self._desk = desk
+        self._shelter = shelter
+        self._forward_seconds = forward_seconds
+        self._patience = forward_seconds + COMMIT_SECONDS + 1.0
+        self._flights: dict[str, asyncio.Task[Landed]] = {}
+
+    async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
+        """Answer a refresh with what the backend says, or said a moment ago.
+
+        Raises:
+            GatewayError: `invalid-request`, `invalid-token`, `redis-required`; `upstream-timeout` and
+                `upstream-unreachable`, when the backend has not answered.
+        """
+        desk = self._desk
+        try:
+            shown = await desk.chosen(await desk.shown(exchange, "refresh"))
+        except GatewayError:
+            desk.count("refresh", "malformed")
+            raise
+        flight = self._flights.get(shown.name)
+        if flight is not None:
+            desk.count("refresh", "shared")
+        else:
+            flight = self._started(shown, exchange, forward)
+        landed = await outcome(flight)
+        exchange.upstream_seconds += landed.upstream_seconds
+        if landed.answer is None:
+            raise landed.error or GatewayError("internal-error")
+        return landed.answer.reply()
+
+    def _started(self, shown: Shown, exchange: Exchange, forward: Handler) -> asyncio.Task[Landed]:
+        cookie = self._desk.settings.cookie.refresh.encode()
+        headers = only_cookie(readable(without(exchange.headers, _NOT_FORWARDED)), cookie, shown.text)
+        copy = replace(exchange, headers=headers, on_informational=None, before_send=None, upstream_seconds=0.0)
+        flight = _Flight(shown, copy, forward, secrets.token_hex(8))
+        task = self._flights[shown.name] = self._shelter.start(self._fly(flight))
+        task.add_done_callback(lambda _: self._flights.pop(shown.name, None))
+        return task
+
+    async def _fly(self, flight: _Flight) -> Landed:
+        try:
+            answer = await self._answer(flight)
+        except Exception as error:  # told to everybody who waits: each raises it, and `rescue` answers
+            return Landed(error=error, upstream_seconds=flight.exchange.upstream_seconds)
+        return Landed(answer, upstream_seconds=flight.exchange.upstream_seconds)
+
+    async def _answer(self, flight: _Flight) -> Verbatim:
+        desk, shown = self._desk, flight.shown
+        try:
+            met = await self._claim(flight)
+        except StoreUnavailable as away:
+            if desk.settings.require_redis:
+                desk.note("refresh", "redis_required", None, shown)
+                raise desk.redis_required(f"refresh: {away.kind}") from None
+            desk.note("refresh", "degraded", None, shown)
+            return await self._forward(flight)
+        match met.verdict:
+            case Kept(lineage=lineage):
+                return await self._kept(flight, lineage)
+            case Spent(lineage=lineage):
+                return await self._reused(flight, lineage, met.now)
+            case Ended(reason=reason):
+                desk.note("refresh", "ended", met.lineage, shown, reason)
+                raise desk.refusal(f"refresh: ended ({reason})")
+        return await self._traded(flight, met)
+
+    async def _claim(self, flight: _Flight) -> Met:
+        """Claim the token; while another replica forwards it, ask again.
+
+        Raises:
+            GatewayError: `upstream-timeout`, when one replica after the other has it.
+        """
+        desk, pause = self._desk, _FIRST_PAUSE
+        deadline = desk.clock.monotonic() + self._patience
+        while True:
+            met = await desk.steps.claim(flight.shown.name, flight.owner, again=flight.again)
+            if not isinstance(met.verdict, Busy):
+                return met
+            if desk.clock.monotonic() >= deadline:
+                desk.note("refresh", "busy", met.lineage, flight.shown)
+                raise GatewayError("upstream-timeout", private="refresh: the token is being forwarded elsewhere")
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    async def _kept(self, flight: _Flight, lineage: Lineage) -> Verbatim:
+        """Open the answer that was kept; when it is not there, only the backend can tell."""
+        desk, shown = self._desk, flight.shown
+        try:
+            sealed = await desk.steps.recall(shown.name)
+        except StoreUnavailable as away:  # the backend may take a token that it has traded for stolen
+            desk.note("refresh", "redis_required", lineage, shown)
+            raise desk.redis_required(f"refresh: {away.kind}") from None
+        answer = desk.vault.open(shown.text, shown.name, sealed) if sealed is not None else None
+        if answer is None:
+            flight.again = True
+            return await self._answer(flight)
+        desk.note("refresh", "replayed", lineage, shown)
+        return answer
+
+    async def _reused(self, flight: _Flight, lineage: Lineage, now: int) -> Verbatim:
+        desk, shown = self._desk, flight.shown
+        try:
+            ended = await desk.steps.end(lineage, "reused", now)
+        except StoreUnavailable as away:
+            desk.note("refresh", "redis_required", lineage, shown)
+            raise desk.redis_required(f"refresh: {away.kind}") from None
+        desk.note("refresh", "reused" if ended else "ended", lineage, shown, "reused")
+        if ended:
+            desk.emit(ReuseDetected(lineage.user, lineage.family, lineage.generation))
+        raise desk.refusal("refresh: reused")
+
+    async def _traded(self, flight: _Flight, met: Met) -> Verbatim:
+        """Forward a claimed token, and write down what came of it."""
+        desk, shown = self._desk, flight.shown
+        try:
+            answer = await self._forward(flight)
+        except Exception:
+            await self._released(flight)
+            desk.note("refresh", "unanswered", met.lineage, shown)
+            raise
+        if not answer.good:
+            await self._released(flight)
+            desk.note("refresh", "rejected", met.lineage, shown, f"rejected with {answer.status}")
+            return answer
+        await self._committed(flight, met, answer)
+        return answer
+
+    async def _forward(self, flight: _Flight) -> Verbatim:
+        """Return the backend's answer, whole and in time.
+
+        Raises:
+            GatewayError: `upstream-timeout`, `upstream-unreachable`: what the backend made of it is not known.
+        """
+        try:
+            async with asyncio.timeout(self._forward_seconds):
+                reply = await flight.forward(flight.exchange)
+                content = await read_all(reply.body, MAX_ANSWER)
+        except TimeoutError:
+            raise GatewayError("upstream-timeout", private="refresh: the backend takes too long") from None
+        except GatewayError as error:
+            if error.code != "payload-too-large":
+                raise
+            private = f"refresh: the backend's answer is larger than {MAX_ANSWER} bytes"
+            raise GatewayError("upstream-unreachable", private=private) from None
+        return Verbatim(reply.status, reply.reason, tuple(reply.headers), content)
+
+    async def _committed(self, flight: _Flight, met: Met, answer: Verbatim) -> None:
+        """Commit a good answer. It is given to the client whatever becomes of this."""
+        desk, shown = self._desk, flight.shown
+        brought = await desk.reader.read(answer.reply())
+        lineage = met.lineage or self._lineage(shown, brought, met.now)
+        others = tuple(desk.vault.names(token)[0] for token in brought.tokens if token != shown.text)
+        successors = () if shown.text in brought.tokens else others
+        sealed = desk.vault.seal(shown.text, shown.name, answer)
+        deal = Deal(shown.name, flight.owner, lineage, successors, sealed, shown.client.device)
+        try:
+            turned = await desk.steps.commit(deal)
+        except StoreUnavailable as away:
+            desk.note("refresh", "uncommitted", lineage, shown, f"uncommitted, Redis: {away.kind}")
+            return
+        if isinstance(turned, Ended):
+            desk.note("refresh", "ended", lineage, shown, f"{turned.reason}, in flight")
+            return
+        desk.note("refresh", "rotated" if met.lineage is not None else "adopted", lineage, shown)
+        desk.note_evicted(lineage.user, turned.evicted)
+
+    def _lineage(self, shown: Shown, brought: Bringing, now: int) -> Lineage:
+        """Return whose a token from before the gateway is from now on; a family that names nobody is its own user."""
+        family = new_family()
+        hints = (user_in(token) for token in (*brought.tokens, shown.text))
+        user = brought.user or next((hint for hint in hints if hint is not None), family)
+        return Lineage(user, family, now // 1000)
+
+    async def _released(self, flight: _Flight) -> None:
+        with suppress(StoreUnavailable):  # then it runs out by itself
+            await self._desk.steps.release(flight.shown.name, flight.owner)

@@ -1,0 +1,123 @@
+"""Claim, forward, commit as one recoverable step: in which order the keys are written, and what a crash leaves.
+
+An opaque token says nothing of its user, so two keys speak of it: its own record, found by its name, and its family, in
+the user's hash. No script reaches both (they are in different slots of a cluster), so the order of the writes is what
+makes it one step.
+
+**A new token** (a login, or a token from before the gateway): 1. the family in the user's hash, 2. the token's record.
+A crash between them leaves a family that no token leads to. It can be listed and ended, counts towards the cap, and
+goes `refresh_ttl` later; its token is one from before the gateway when it comes, is forwarded, and begins another
+family. The other order would leave a token whose family nobody could list or end.
+
+**A commit**: 1. the family's turn in the user's hash, 2. the successor's record and the sealed answer, 3. the presented
+token's record: spent, the claim gone. Only the last makes the token spent, so a crash
+
+| after | leaves | the next try |
+|---|---|---|
+| the claim, or the forward | the claim, until it runs out | is forwarded again, and the backend's verdict passed on |
+| 1 | a family that had its turn | the same |
+| 2 | a successor that is known already | the same; the successor is good at once |
+| 3 | all of it | gets the kept answer |
+
+and in no row is a token taken for stolen that nobody was given an answer for.
+
+**Ending a family** while a refresh of it is in flight: the tombstone is in the user's hash, and step 1 looks there. It
+stays, the successor joins the ended family, and is refused when it comes. A token from before the gateway joins a
+family that began when it was claimed, so the floor of a revoke-all that came meanwhile holds for it too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from gateway.errors import StoreUnavailable
+from gateway.tokens.guard import Commit, Lineage, Turned, Verdict
+from gateway.tokens.guard_store import GuardStore
+from gateway.tokens.rotation import Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What a presented token met, its family considered, and when (the store's clock, ms)."""
+
+    verdict: Verdict
+    lineage: Lineage | None
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """A token that the backend has answered well."""
+
+    name: str
+    owner: str
+    lineage: Lineage
+    """Whose the presented token is, or is from now on."""
+    successors: tuple[str, ...]
+    """Names of the tokens that came instead; none: the presented one stays good."""
+    answer: bytes | None = field(repr=False)
+    """Sealed; None when it is too large to be kept."""
+    device: str = ""
+
+
+class GuardSteps:
+    """The sequences of steps. Each raises `StoreUnavailable` where it was broken off."""
+
+    def __init__(self, store: GuardStore) -> None:
+        self._store = store
+
+    async def look(self, name: str) -> Met:
+        """Tell what a token would meet."""
+        return await self._met(name, "", again=False, claim=False)
+
+    async def claim(self, name: str, owner: str, *, again: bool = False) -> Met:
+        """Claim a token for `owner`, see `guard.present`; one of an ended family is not claimed."""
+        try:
+            met = await self._met(name, owner, again=again, claim=True)
+        except StoreUnavailable:
+            with suppress(StoreUnavailable):  # the claim may have been written; it would run out by itself
+                await self._store.release(name, owner)
+            raise
+        if isinstance(met.verdict, Ended):
+            await self._store.release(name, owner)
+        return met
+
+    async def release(self, name: str, owner: str) -> None:
+        """Take a claim back."""
+        await self._store.release(name, owner)
+
+    async def recall(self, name: str) -> bytes | None:
+        """Return the sealed answer to a token."""
+        return await self._store.recall(name)
+
+    async def open(self, user: str, family: str, names: tuple[str, ...], device: str) -> Commit:
+        """Start a family at a login."""
+        turned = await self._store.turn(Lineage(user, family, 0), device)
+        lineage = Lineage(user, family, turned.auth_time if isinstance(turned, Turned) else 0)
+        await asyncio.gather(*(self._store.learn(name, lineage, fresh=True) for name in names))
+        return turned
+
+    async def commit(self, deal: Deal) -> Commit:
+        """Write down that the backend has answered a token well; returns what became of its family."""
+        lineage = deal.lineage
+        grown = Lineage(lineage.user, lineage.family, lineage.auth_time, lineage.generation + 1)
+        turned = await self._store.turn(grown if deal.successors else lineage, deal.device)
+        second = [self._store.learn(name, grown, fresh=False) for name in deal.successors]
+        if deal.answer is not None:
+            second.append(self._store.keep(deal.name, deal.answer))
+        await asyncio.gather(*second)
+        spent, kept = bool(deal.successors), deal.answer is not None
+        await self._store.trade(deal.name, deal.owner, lineage, spent=spent, kept=kept)
+        return turned
+
+    async def end(self, lineage: Lineage, reason: str, now: int) -> bool:
+        """End a family; False when it had ended before."""
+        return await self._store.end(lineage, reason, now)
+
+    async def _met(self, name: str, owner: str, *, again: bool, claim: bool) -> Met:
+        seen = await self._store.present(name, owner, again=again, claim=claim)
+        lineage = seen.result.lineage
+        ended = await self._store.standing(lineage) if lineage is not None else None
+        return Met(ended or seen.result, lineage, seen.now)

@@ -1,0 +1,94 @@
+-- Takes families of the old scheme over, at generation 0. What is there already and has moved on, or ended, stays as it
+-- is, so it may run as often as one likes, while refreshes and logins go on.
+--
+-- KEYS[1]  the user's hash
+-- ARGV     1 max families
+--          2 'dry' changes nothing; 'bulk' makes room only by ending families that nobody has traded their old token
+--            of; 'live' is for one whose holder is waiting, and makes room as a login does
+--          then for each family, the most recently rotated first:
+--          name   the old token's mark   rotated, ms   auth_time, s   expires, s   name of the token's tombstone   device
+--
+-- Returns {number of families, what became of each, evicted family, ...}: 'taken', 'renewed' (its old token was a newer
+-- one), 'same', 'upgraded', 'ended', 'expired', 'over_cap'. The rules are those of migration.py's summary.
+
+local FIELDS = 7
+local max_families, mode = tonumber(ARGV[1]), ARGV[2]
+
+local records, live, floor = {}, {}, 0
+local fields = redis.call('HGETALL', KEY)
+for i = 1, #fields, 2 do
+  local record = string.find(fields[i + 1], '^[LT]:') and parse(fields[i + 1])
+  if fields[i] == 'floor' then
+    floor = tonumber(fields[i + 1])
+  elseif record and (record.expires or record.till) * 1000 > NOW then
+    record.name = fields[i]
+    records[fields[i]] = record
+    if record.live then table.insert(live, record) end
+  end
+end
+
+local function state_of(family)
+  local known = records[family.name]
+  if records[family.own] then return 'upgraded' end
+  if known and not known.live then return 'ended' end
+  if known and known.generation > 0 then return 'upgraded' end
+  if known and known.key_id == family.key_id then return 'same' end
+  if family.expires * 1000 <= NOW then return 'expired' end
+  if known then return 'renewed' end
+  if family.auth <= floor then return 'ended' end
+  return 'taken'
+end
+
+local function oldest(before)
+  local found
+  for i, family in ipairs(live) do
+    local older = not found or family.rotated < live[found].rotated
+    if family.generation == 0 and family.rotated < before and older then found = i end
+  end
+  return found
+end
+
+local evicted = {}
+
+local function make_room(family)
+  if mode == 'live' or #live < max_families then return true end
+  local index = oldest(family.rotated)
+  if not index then return false end
+  local out = table.remove(live, index)
+  out.ended = true
+  table.insert(evicted, out.name)
+  if mode == 'bulk' then bury(out.name, out, 'evicted') end
+  return true
+end
+
+local function write(family)
+  if mode == 'live' then
+    local _, out = admit(family.name, family, max_families)
+    evicted = out
+  elseif mode == 'bulk' then
+    write_live(family.name, family)
+  end
+end
+
+local states = {}
+for i = 3, #ARGV, FIELDS do
+  local family = {
+    name = ARGV[i], key_id = ARGV[i + 1], generation = 0, rotated = tonumber(ARGV[i + 2]), auth = tonumber(ARGV[i + 3]),
+    expires = tonumber(ARGV[i + 4]), own = ARGV[i + 5], device = ARGV[i + 6], adopted = true, kept = false,
+  }
+  local state = state_of(family)
+  if state == 'renewed' then
+    if mode ~= 'dry' then write_live(family.name, family) end
+  elseif state == 'taken' then
+    if make_room(family) then
+      write(family)
+      table.insert(live, family)
+      records[family.name] = family
+      family.live = true
+    else
+      state = 'over_cap'
+    end
+  end
+  table.insert(states, state)
+end
+return { #states, unpack(states), unpack(evicted) }

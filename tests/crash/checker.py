@@ -1,0 +1,189 @@
+"""Judges a history: was a client wronged, a generation minted twice, or an ended family alive?
+
+The one idea: the gateway is blamed only for what no order of events could excuse. A request whose answer is unknown may
+have been carried out at any time within `fate`; a write may be gone when a loss covers it. What remains is certain.
+
+Pure: events in, violations out. The contract of tokens in `mode: issue` is what it knows, not how that is built.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Final
+
+from tests.crash.history import Event, Loss
+
+_STATUSES: Final[dict[str, frozenset[int | None]]] = {
+    "login": frozenset((200, 503, None)),
+    "refresh": frozenset((200, 401, 503, None)),
+    "replay": frozenset((200, 401, 503, None)),
+    "logout": frozenset((200, 204, 503, None)),
+    "end-all": frozenset((200, 204, 401, 503, None)),
+}
+_DONE: Final = (200, 204)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What must not have happened, to whom, and the event that shows it."""
+
+    kind: str
+    family: str
+    event: Event
+
+
+@dataclass
+class _Family:
+    """All that happened to one family, in the order of sending."""
+
+    name: str
+    login: Event | None = None
+    presented: list[Event] = field(default_factory=list)
+    ends: list[Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """The rules of a run.
+
+    Attributes:
+        losses: when the store lost what it had acknowledged.
+        fate: seconds for which a request without a verdict (503, no answer) may still be carried out.
+        strict: whether Redis is needed; else a presented token may be given back unchanged while it is away.
+        calm: from when on nothing was broken any more, so that every client had to get through again.
+    """
+
+    losses: Sequence[Loss] = ()
+    fate: float = 0.0
+    strict: bool = True
+    calm: float | None = None
+
+    def check(self, events: Iterable[Event]) -> list[Violation]:
+        """Return everything that was wrong, empty for a good history."""
+        ordered = sorted(events, key=lambda event: event.sent)
+        found = [Violation("odd-status", event.family, event) for event in ordered if not _expected(event)]
+        for family in _families(ordered):
+            for rule in (
+                self._logged_out, self._two_tokens, self._revoked_alive, self._replays, self._odd_successor,
+                self._never_came_back,
+            ):  # fmt: skip
+                found += rule(family)
+        return found
+
+    def _logged_out(self, family: _Family) -> Iterator[Violation]:
+        """A client was refused although nobody ended its family and nobody presented a spent token."""
+        for event in family.presented:
+            if event.operation == "refresh" and event.status == 401 and not self._forfeited(family, event.answered):
+                yield Violation("logged-out", family.name, event)
+
+    def _two_tokens(self, family: _Family) -> Iterator[Violation]:
+        """One generation was given as two different tokens."""
+        given = defaultdict(list)
+        for event in _granted(family):
+            given[event.generation].append(event)
+        for events in given.values():
+            for first, second in combinations(events, 2):
+                if first.token != second.token and not self._lost(first, second):
+                    yield Violation("two-tokens", family.name, second)
+                    break
+
+    def _revoked_alive(self, family: _Family) -> Iterator[Violation]:
+        """A token was traded after the end of its family had been acknowledged."""
+        for end in family.ends:
+            if end.status not in _DONE:
+                continue
+            for event in family.presented:
+                if event.sent > end.answered and _traded(event) and not self._lost(end, event):
+                    yield Violation("revoked-alive", family.name, event)
+
+    def _replays(self, family: _Family) -> Iterator[Violation]:
+        """A token that was spent for good was traded, or its replay did not end the family."""
+        for event in family.presented:
+            if not self._spent_for_good(family, event):
+                continue
+            if _traded(event):
+                yield Violation("replay-accepted", family.name, event)
+            elif event.status == 401:
+                for later in family.presented:
+                    if later.sent > event.answered and _traded(later) and not self._lost(event, later):
+                        yield Violation("replay-survived", family.name, later)
+
+    def _odd_successor(self, family: _Family) -> Iterator[Violation]:
+        """What was given is not the generation after the presented one (nor, degraded, that one itself)."""
+        for event in _granted(family):
+            if event.generation == event.presented + 1 or (event.generation == event.presented and not self.strict):
+                continue
+            yield Violation("odd-successor", family.name, event)
+
+    def _never_came_back(self, family: _Family) -> Iterator[Violation]:
+        """A client that did nothing wrong did not get through once all was well again."""
+        if self.calm is None or family.login is None or self._forfeited(family, float("inf")):
+            return
+        if not any(event.status == 200 and event.answered >= self.calm for event in family.presented):
+            yield Violation("never-came-back", family.name, family.login)
+
+    def _forfeited(self, family: _Family, by: float) -> bool:
+        """Tell whether a refusal answered at `by` may be the family's own doing."""
+        if any(end.sent <= by for end in family.ends):
+            return True
+        return any(event.sent <= by and self._may_be_stale(family, event) for event in family.presented)
+
+    def _may_be_stale(self, family: _Family, event: Event) -> bool:
+        """Tell whether a newer generation was presented before the end of the time in which this one was judged."""
+        judged = event.answered if event.status in (200, 401) else event.answered + self.fate
+        return any(other.presented > event.presented and other.sent <= judged for other in family.presented)
+
+    def _spent_for_good(self, family: _Family, event: Event) -> bool:
+        """Tell whether the store knew for certain that the successor of what is presented had been used."""
+        return any(
+            mint.generation >= event.presented + 2
+            and mint.generation > mint.presented
+            and mint.answered < event.sent
+            and not self._lost(mint, event)
+            for mint in _granted(family)
+        )
+
+    def _lost(self, write: Event, later: Event) -> bool:
+        """Tell whether what `write` wrote may have been lost by the time that `later` was judged."""
+        return any(
+            write.answered >= loss.since and write.sent <= loss.until and later.answered >= loss.until
+            for loss in self.losses
+        )
+
+
+def _families(ordered: list[Event]) -> list[_Family]:
+    families: dict[str, _Family] = {}
+    for event in ordered:
+        if not event.family or event.operation == "end-all":
+            continue
+        family = families.setdefault(event.family, _Family(event.family))
+        if event.operation == "login":
+            family.login = event
+        elif event.operation == "logout":
+            family.ends.append(event)
+        else:
+            family.presented.append(event)
+    for event in ordered:
+        if event.operation == "end-all":
+            for family in families.values():
+                login = family.login
+                if login is not None and login.user == event.user and login.answered < event.sent:
+                    family.ends.append(event)
+    return list(families.values())
+
+
+def _granted(family: _Family) -> list[Event]:
+    given = [event for event in family.presented if event.status == 200]
+    return [family.login, *given] if family.login is not None else given
+
+
+def _traded(event: Event) -> bool:
+    """A token was given for another one; a degraded answer gives the same one back, and nothing was judged."""
+    return event.status == 200 and event.generation != event.presented
+
+
+def _expected(event: Event) -> bool:
+    return event.status in _STATUSES[event.operation]

@@ -1,0 +1,106 @@
+"""What requests present, and which of several counts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.errors import GatewayError
+from gateway.exchange import Buffered, Exchange, Headers, read_all
+from gateway.tokens.guard_desk import GuardDesk, only_cookie, readable
+from gateway.tokens.keys import Keys
+from tests.tokens.guard_support import guard_settings, memory_store
+from tests.tokens.support import SetClock
+
+
+class Streamed:
+    """A body that comes in pieces."""
+
+    length = None
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = chunks
+        self.closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self.chunks:
+            yield chunk
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def desk(**changes: object) -> GuardDesk:
+    settings = guard_settings(**changes)
+    return GuardDesk(settings, Keys(settings), memory_store(SetClock())[0])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[]", b"7", b"{", b'{"refreshToken":7}', b'{"refreshToken":["hush-a"]}', b'{"refreshToken":""}',
+     b'{"refreshToken":"' + b"x" * 8193 + b'"}', b" " * 20_000],
+)  # fmt: skip
+async def test_what_is_no_token_is_refused(content: bytes) -> None:
+    """Case 35: oversized, empty, or of another shape: 400 and no key is made of it."""
+    with pytest.raises(GatewayError) as refused:
+        await desk().shown(Exchange("POST", b"/refresh", body=Buffered(content)), "refresh")
+    assert refused.value.code == "invalid-request"
+
+
+async def test_odd_characters_reach_no_key() -> None:
+    """Case 35: NUL and CRLF in a token are hashed like any other."""
+    exchange = Exchange("POST", b"/refresh", body=Buffered(b'{"refreshToken":"hush-\\u0000\\r\\nX: y"}'))
+    (shown,) = await desk().shown(exchange, "refresh")
+    assert shown.name.isalnum()
+
+
+async def test_a_token_in_the_url_is_refused() -> None:
+    """Case 36: it counts as not presented, whatever else the request brings."""
+    exchange = Exchange("POST", b"/refresh?refresh_token=hush-x", body=Buffered(b'{"refreshToken":"hush-a"}'))
+    with pytest.raises(GatewayError):
+        await desk().shown(exchange, "refresh")
+
+
+async def test_what_was_read_can_still_be_forwarded() -> None:
+    """The content is put back, also one that is too large to hold a token, and its end is reached."""
+    exchange = Exchange("POST", b"/logout", body=Streamed(b'{"refreshToken":', b'"hush-a"}'))
+    (shown,) = await desk().shown(exchange, "logout")
+    assert shown.text == "hush-a"
+    assert await read_all(exchange.body, 100) == b'{"refreshToken":"hush-a"}'
+    large = Streamed(b"x" * 16_000, b"y" * 16_000, b"z")
+    exchange = Exchange("POST", b"/logout", body=large)
+    with pytest.raises(GatewayError):
+        await desk().shown(exchange, "logout")
+    assert await read_all(exchange.body, 100_000) == b"x" * 16_000 + b"y" * 16_000 + b"z"
+    assert large.closed
+
+
+async def test_a_large_logout_with_a_cookie_is_understood() -> None:
+    """A cookie counts whatever the content is."""
+    exchange = Exchange("POST", b"/logout", [(b"Cookie", b"refresh_token=hush-a")], Streamed(b"x" * 20_000, b"y"))
+    (shown,) = await desk(carrier="cookie").shown(exchange, "logout")
+    assert shown.text == "hush-a"
+    assert len(await read_all(exchange.body, 100_000)) == 20_001
+
+
+def test_fields_that_are_forwarded() -> None:
+    """The answer is asked for in a form that can be read; everything else passes."""
+    headers: Headers = [(b"accept-Encoding", b"br"), (b"X-A", b"\xff"), (b"Cookie", b"a=1")]
+    assert readable(headers) == [(b"X-A", b"\xff"), (b"Cookie", b"a=1"), (b"Accept-Encoding", b"identity")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([b"a=1; r=x; b=2"], [b"a=1; r=x; b=2"]),
+        ([b"r=x; r=x"], [b"r=x; r=x"]),
+        ([b"r=y; a=1; r=x", b"r=z"], [b"a=1; r=x"]),
+        ([b"r=y", b"r=x"], [b"r=x"]),
+        ([b"r=y; r=z"], [b"r=y; r=z"]),
+    ],
+)
+def test_the_backend_sees_the_cookie_that_counts(before: list[bytes], after: list[bytes]) -> None:
+    """given duplicates, then only the one that was claimed is left; without any, nothing is touched."""
+    headers: Headers = [(b"Cookie", line) for line in before]
+    assert [value for _, value in only_cookie(headers, b"r", "x")] == after

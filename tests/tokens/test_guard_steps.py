@@ -1,0 +1,177 @@
+"""The order of the writes: a gateway that is killed, or loses Redis, between any two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.tokens.guard import Claimed, Kept, Lineage, Spent, Turned
+from gateway.tokens.guard_redis import RedisGuard
+from gateway.tokens.guard_steps import Deal, GuardSteps
+from gateway.tokens.rotation import Ended
+from tests.support.valkey import ValkeyServer
+from tests.tokens.guard_support import CLAIM_MS, Crash, GuardClient, away, fail, timed_store
+from tests.tokens.support import START, SetClock
+
+OLD, NEW = "a" * 32, "b" * 32
+FAMILY = "f" * 24
+ANN = Lineage("ann", FAMILY, int(START))
+
+
+class Stage:
+    """A store on a real server by the test's time, and the steps on it."""
+
+    def __init__(self, server: ValkeyServer) -> None:
+        self.clock = SetClock()
+        self.store, self.client = timed_store(server, self.clock)
+        self.steps = GuardSteps(self.store)
+
+    async def begin(self) -> None:
+        """Log in, and claim the token for a refresh."""
+        assert await self.steps.open("ann", FAMILY, (OLD,), "phone") == Turned(int(START), 1)
+        assert (await self.steps.claim(OLD, "first")).verdict == Claimed(ANN)
+
+    def deal(self, owner: str = "first", *successors: str) -> Deal:
+        return Deal(OLD, owner, ANN, successors or (NEW,), b"sealed")
+
+    async def verdict(self, name: str) -> object:
+        return (await self.steps.look(name)).verdict
+
+
+@pytest.fixture
+def stage(shared_valkey: ValkeyServer) -> Iterator[Stage]:
+    """Give a stage on the session's server."""
+    stage = Stage(shared_valkey)
+    yield stage
+    stage.client.close()
+
+
+def grown() -> Lineage:
+    """Return what a successor is known by."""
+    return Lineage("ann", FAMILY, int(START), 2)
+
+
+async def test_a_commit_spends_the_token_and_knows_the_successor(stage: Stage) -> None:
+    """After it the presented token gets the kept answer in grace, the successor is good, and later use is reuse."""
+    await stage.begin()
+    assert await stage.steps.commit(stage.deal()) == Turned(int(START), 1)
+    assert await stage.verdict(OLD) == Kept(ANN)
+    assert await stage.steps.recall(OLD) == b"sealed"
+    assert await stage.verdict(NEW) == Claimed(grown())
+    stage.clock.advance(30.001)
+    assert await stage.verdict(OLD) == Spent(ANN)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["guard_turn", "guard_learn", "guard_keep", "guard_trade"])
+async def test_a_gateway_killed_during_a_commit_costs_nothing(stage: Stage, step: str, when: str) -> None:
+    """given a kill at any write, then the token is claimed again when the claim has run out, or answered: no alarm."""
+    await stage.begin()
+    setattr(stage.client, when, fail(Crash(), step))
+    with pytest.raises(Crash):
+        await stage.steps.commit(stage.deal())
+    setattr(stage.client, when, lambda name: None)
+    if (step, when) == ("guard_trade", "after"):
+        assert await stage.verdict(OLD) == Kept(ANN)
+        return
+    stage.clock.advance(CLAIM_MS / 1000)
+    assert (await stage.steps.claim(OLD, "second")).verdict == Claimed(ANN)
+    assert await stage.steps.commit(stage.deal("second")) == Turned(int(START), 1)
+    assert await stage.verdict(OLD) == Kept(ANN)
+    assert await stage.verdict(NEW) == Claimed(grown())
+
+
+async def test_a_login_cut_short_leaves_a_family_that_no_token_leads_to(stage: Stage) -> None:
+    """given a kill between the two writes of a login, then the family is listed, and its token is an unknown one."""
+    stage.client.before = fail(Crash(), "guard_learn")
+    with pytest.raises(Crash):
+        await stage.steps.open("ann", FAMILY, (OLD,), "phone")
+    stage.client.before = lambda name: None
+    assert await stage.store.standing(ANN) is None
+    assert FAMILY.encode() in stage.client.redis.hgetall("gw:t:{ann}")  # type: ignore[operator]
+    assert await stage.verdict(OLD) == Claimed(None)
+
+
+async def test_revoke_all_wins_over_a_refresh_in_flight(stage: Stage) -> None:
+    """given a family that is ended between claim and commit, then it stays ended, and so is the successor's."""
+    await stage.begin()
+    await ledger_of(stage).close_all("ann", "revoked")
+    assert await stage.steps.commit(stage.deal()) == Ended("revoked")
+    assert await stage.verdict(NEW) == Ended("revoked")
+    assert await stage.verdict(OLD) == Ended("revoked")
+
+
+async def test_revoke_all_wins_over_a_first_refresh_in_flight(stage: Stage) -> None:
+    """given a token from before the gateway, when all of its user's are ended meanwhile, then it begins no family."""
+    met = await stage.steps.claim(OLD, "first")
+    assert met.verdict == Claimed(None)
+    await ledger_of(stage).close_all("ann", "revoked")
+    learned = Lineage("ann", FAMILY, met.now // 1000)
+    assert await stage.steps.commit(Deal(OLD, "first", learned, (NEW,), b"sealed")) == Ended("revoked")
+    assert await stage.verdict(NEW) == Ended("revoked")
+    stage.clock.advance(2)
+    assert isinstance(await stage.steps.open("ann", "1" * 24, ("c" * 32,), ""), Turned)
+
+
+async def test_a_revoke_after_the_commit_ends_the_successor(stage: Stage) -> None:
+    """The other order: what was committed is ended like anything else."""
+    await stage.begin()
+    await stage.steps.commit(stage.deal())
+    assert await stage.steps.end(ANN, "revoked", int(START * 1000))
+    assert not await stage.steps.end(ANN, "revoked", int(START * 1000))
+    assert await stage.verdict(NEW) == Ended("revoked")
+    assert await stage.verdict(OLD) == Ended("revoked")
+
+
+async def test_an_ended_family_keeps_no_claim(stage: Stage) -> None:
+    """given an ended family, when its token is claimed, then no claim stays behind."""
+    await stage.begin()
+    await stage.steps.release(OLD, "first")
+    await stage.steps.end(ANN, "revoked", int(START * 1000))
+    assert (await stage.steps.claim(OLD, "second")).verdict == Ended("revoked")
+    stored = stage.client.redis.get(stage.store.key(OLD))
+    assert b"second" not in stored  # type: ignore[operator]
+
+
+async def test_a_claim_whose_family_cannot_be_asked_is_taken_back(stage: Stage) -> None:
+    """given Redis away between the two keys, then the claim does not hold up the next try."""
+    await stage.steps.open("ann", FAMILY, (OLD,), "phone")
+    stage.client.before = fail(away(), "guard_standing")
+    with pytest.raises(StoreUnavailable):
+        await stage.steps.claim(OLD, "first")
+    stage.client.before = lambda name: None
+    assert (await stage.steps.claim(OLD, "second")).verdict == Claimed(ANN)
+
+
+async def test_every_step_touches_one_key(stage: Stage) -> None:
+    """No script reaches two slots of a cluster."""
+    await stage.begin()
+    await stage.steps.commit(stage.deal())
+    assert {len(keys) for _, keys in stage.client.sent} == {1}
+    assert {key for _, keys in stage.client.sent for key in keys} == {
+        "gw:t:{ann}",
+        f"gw:g:{{{OLD}}}",
+        f"gw:g:{{{NEW}}}",
+        f"gw:g:{{{OLD}}}:answer",
+    }
+
+
+async def test_what_is_remembered_goes_with_time(stage: Stage) -> None:
+    """A claim goes with its time, a token `refresh_ttl` after its trade, an answer a minute after its grace."""
+    await stage.steps.claim("c" * 32, "somebody")
+    await stage.begin()
+    await stage.steps.commit(stage.deal())
+    life = {
+        key: round(stage.client.redis.pttl(key) / 1000)  # type: ignore[operator]
+        for key in (stage.store.key("c" * 32), stage.store.key(OLD), stage.store.key(NEW), stage.store.key(OLD) + ":answer")
+    }
+    assert list(life.values()) == [15, 604_800, 604_800, 90]
+
+
+def ledger_of(stage: Stage):  # type: ignore[no-untyped-def]
+    """Return the ledger that the families are in."""
+    assert isinstance(stage.store, RedisGuard)
+    assert isinstance(stage.client, GuardClient)
+    return stage.store._ledger

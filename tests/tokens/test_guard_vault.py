@@ -1,0 +1,73 @@
+"""Names and seals."""
+
+from __future__ import annotations
+
+from gateway.tokens.guard_answer import Verbatim
+from gateway.tokens.guard_vault import MAX_SEALED, Vault
+from gateway.tokens.keys import Keys, Ring
+from tests.tokens.guard_support import guard_settings
+
+TOKEN = "hush-opaque-token"
+ANSWER = Verbatim(200, b"Fine", ((b"Set-Cookie", b"a=\xff"), (b"set-cookie", b"b=2")), b"line\nline\x00")
+OTHER = {"refresh_secret": None, "refresh_secrets": [{"secret": "hush-another-secret-of-32-bytes-or-more"}]}
+
+
+def vault(**changes: object) -> Vault:
+    return Vault(Keys(guard_settings(**changes)))
+
+
+def test_a_sealed_answer_opens_with_its_token_only() -> None:
+    """Byte for byte with the token under its name; not with another token, name, secret, or a changed seal."""
+    ours = vault()
+    name = ours.names(TOKEN)[0]
+    sealed = ours.seal(TOKEN, name, ANSWER)
+    assert sealed is not None
+    assert ours.open(TOKEN, name, sealed) == ANSWER
+    assert ours.open("hush-other", name, sealed) is None
+    assert ours.open(TOKEN, ours.names("hush-other")[0], sealed) is None
+    assert ours.open(TOKEN, name, sealed[:-1] + bytes([sealed[-1] ^ 1])) is None
+    assert ours.open(TOKEN, name, b"short") is None
+    theirs = vault(**OTHER)
+    assert theirs.open(TOKEN, theirs.names(TOKEN)[0], sealed) is None
+
+
+def test_nothing_of_the_answer_is_in_the_seal() -> None:
+    """Two seals of one answer differ, and neither shows it."""
+    ours = vault()
+    name = ours.names(TOKEN)[0]
+    first, second = ours.seal(TOKEN, name, ANSWER), ours.seal(TOKEN, name, ANSWER)
+    assert first is not None
+    assert first != second
+    assert b"line" not in first
+    assert b"Set-Cookie" not in first
+
+
+def test_a_large_answer_is_not_sealed() -> None:
+    """What does not fit is not kept."""
+    ours = vault()
+    assert ours.seal(TOKEN, ours.names(TOKEN)[0], Verbatim(200, content=bytes(MAX_SEALED))) is None
+
+
+def test_names_are_keyed_hashes() -> None:
+    """Of one length, different for tokens and for secrets, and never a piece of the token."""
+    names = {vault().names(TOKEN), vault().names(TOKEN + "x"), vault(**OTHER).names(TOKEN), vault().names("é\ud800")}
+    assert len(names) == 4
+    assert {len(name) for name, in names} == {32}
+    assert vault().fingerprint(TOKEN) not in vault().names(TOKEN)[0]
+
+
+def test_a_token_is_found_by_the_names_of_all_secrets() -> None:
+    """given a new secret in front of the old one, then new names come first, and what was sealed before still opens."""
+    keys = Keys(guard_settings())
+    ours = Vault(keys)
+    (old,) = ours.names(TOKEN)
+    sealed = ours.seal(TOKEN, old, ANSWER)
+    assert sealed is not None
+    secrets = [*OTHER["refresh_secrets"], {"secret": guard_settings().refresh_secret.get_secret_value()}]  # type: ignore[misc,union-attr]
+    keys.ring = Ring.of(guard_settings(refresh_secret=None, refresh_secrets=secrets))
+    first, second = ours.names(TOKEN)
+    assert second == old
+    assert first == vault(**OTHER).names(TOKEN)[0]
+    assert ours.open(TOKEN, old, sealed) == ANSWER
+    keys.ring = Ring.of(guard_settings(**OTHER))
+    assert ours.open(TOKEN, old, sealed) is None
