@@ -119,7 +119,7 @@ class Journal:
         self._log.info(REDIS_AVAILABLE, away_seconds=round(event.away_seconds, 3))
 
     def _redis_unavailable(self, event: RedisUnavailable) -> None:
-        self._log.error(REDIS_UNAVAILABLE, reason=event.reason, problem=event.detail)
+        self._log.error(REDIS_UNAVAILABLE, reason=event.reason, detail=event.detail)
         self._end(self._required, REDIS_REQUIRED)
         if self._strict:
             self._count(self._required, REDIS_REQUIRED)

@@ -104,7 +104,9 @@ class Minting:
         if token not in self.valid:
             return Reply(401, [(b"Content-Type", b"application/json")], Buffered(b'{"message":"no"}'))
         user = self.valid.pop(token) if self.rotates else self.valid[token]
-        reply = self._pair(self.mint(user) if self.rotates else None, {"n": len(self.refreshes), "pad": "x" * self.padding})
+        reply = self._pair(
+            self.mint(user) if self.rotates else None, {"n": len(self.refreshes), "pad": "x" * self.padding}
+        )
         if self.break_after:
             self.break_after = False
             raise GatewayError("upstream-unreachable", private="broke off")
@@ -123,7 +125,9 @@ class Minting:
 class Gate:
     """A gateway in `mode: guard`, as a client sees it."""
 
-    def __init__(self, store: GuardStore, forward: Forward, *, clock: Clock = SYSTEM, seconds: float = 10.0, **changes: Any):
+    def __init__(
+        self, store: GuardStore, forward: Forward, *, clock: Clock = SYSTEM, seconds: float = 10.0, **changes: Any
+    ):
         self.settings = guard_settings(**changes)
         self.store = store
         self.forward = forward
@@ -187,7 +191,9 @@ async def running(*gates: Gate) -> AsyncIterator[None]:
                 task.cancel()
 
 
-def memory_store(clock: Clock, policy: Policy | None = None, claim_ms: int = CLAIM_MS) -> tuple[MemoryGuard, MemoryLedger]:
+def memory_store(
+    clock: Clock, policy: Policy | None = None, claim_ms: int = CLAIM_MS
+) -> tuple[MemoryGuard, MemoryLedger]:
     """Return a store of this process, and the ledger that holds its families."""
     policy = policy or guard_settings().policy
     ledger = MemoryLedger(policy, clock)

@@ -34,7 +34,9 @@ async def stage() -> AsyncIterator[Stage]:
         yield stage
 
 
-@pytest.mark.parametrize("backend", [Minting(), Minting(jwt=True), Minting(by_cookie=True), Minting(by_cookie=True, jwt=True)])
+@pytest.mark.parametrize(
+    "backend", [Minting(), Minting(jwt=True), Minting(by_cookie=True), Minting(by_cookie=True, jwt=True)]
+)
 async def test_tokens_of_all_kinds_are_followed(backend: Minting) -> None:
     """Opaque tokens and JWTs, in JSON and in cookies: one family from the login on, replays in grace, then reuse."""
     stage = Stage(backend, carrier="cookie" if backend.by_cookie else "json")

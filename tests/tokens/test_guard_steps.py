@@ -165,7 +165,12 @@ async def test_what_is_remembered_goes_with_time(stage: Stage) -> None:
     await stage.steps.commit(stage.deal())
     life = {
         key: round(stage.client.redis.pttl(key) / 1000)  # type: ignore[operator]
-        for key in (stage.store.key("c" * 32), stage.store.key(OLD), stage.store.key(NEW), stage.store.key(OLD) + ":answer")
+        for key in (
+            stage.store.key("c" * 32),
+            stage.store.key(OLD),
+            stage.store.key(NEW),
+            stage.store.key(OLD) + ":answer",
+        )
     }
     assert list(life.values()) == [15, 604_800, 604_800, 90]
 
