@@ -18,6 +18,8 @@ from tests.end_to_end.conftest import StartGateway
 CAP = 300
 PER = 5.0
 GUARD = 0.05
+ATTEMPTS = 3
+"""A run in which the witness itself was late proves nothing; so many may be tried."""
 FORM = {"identifier": WHMCS.identifier, "secret": WHMCS.secret, "action": "GetClients", "responsetype": "json"}
 
 
@@ -59,20 +61,25 @@ async def test_six_hundred_calls_at_once_never_exceed_the_window(
 ) -> None:
     """600 calls at once against 300 in 5 s: none is refused, the vendor's own clock sees no window over the cap, and
     the whole takes hardly longer than the limit demands."""
-    gateway = await start_gateway(policies={"whmcs": policy(whmcs)})
-    url = gateway.url("whmcs")
-    started = time.monotonic()
-    statuses = await asyncio.gather(*(call(client, url) for _ in range(2 * CAP)))
-    elapsed = time.monotonic() - started
-    assert set(statuses) == {200}
-    async with client.get(f"{whmcs}/_simulator/report?window={PER:g}") as response:
-        report = await response.json()
-    assert report["calls"] == 2 * CAP
-    if report["largest_loop_lag_seconds"] > GUARD:
-        pytest.skip(f"the simulator lagged by {report['largest_loop_lag_seconds']:.3f} s: nothing can be concluded")
+    for _ in range(ATTEMPTS):
+        gateway = await start_gateway(policies={"whmcs": policy(whmcs)})
+        async with client.post(f"{whmcs}/_simulator/reset"):
+            pass
+        url = gateway.url("whmcs")
+        started = time.monotonic()
+        statuses = await asyncio.gather(*(call(client, url) for _ in range(2 * CAP)))
+        elapsed = time.monotonic() - started
+        assert set(statuses) == {200}
+        async with client.get(f"{whmcs}/_simulator/report?window={PER:g}") as response:
+            report = await response.json()
+        assert report["calls"] == 2 * CAP
+        if report["largest_loop_lag_seconds"] <= GUARD:
+            break
+    else:
+        pytest.skip(f"the simulator lagged more than {GUARD} s {ATTEMPTS} times: nothing can be concluded")
     assert report["busiest_window"] <= CAP
-    # The first 300 go at once and the other 300 one window later: 95 % of the allowed use is this long at the most.
-    assert elapsed - (PER + GUARD) < 0.05 * 2 * (PER + GUARD) + 2
+    # The first 300 go at once and the other 300 one window later; 95 % of the allowed use is this long at the most.
+    assert elapsed < 2 * (PER + GUARD) / 0.95
 
 
 async def test_calls_over_the_queue_are_refused_with_the_estimated_wait(
