@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from gateway.config.guard_checks import check_guard
 from gateway.config.key_checks import check_keys
 from gateway.config.problems import Problem, did_you_mean
 from gateway.config.root import FileSettings
@@ -41,6 +42,7 @@ def check_file(config: Checked[FileSettings], environ: Mapping[str, str]) -> Fou
         yield from _embedded(config, settings, environ)
     if config.sound("tokens"):
         yield from check_keys(config, settings)
+        yield from check_guard(config, settings)
         yield from _lifetimes(config, settings)
         yield from _cookie(config, settings)
 

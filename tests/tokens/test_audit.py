@@ -121,9 +121,7 @@ async def test_what_is_no_token_of_ours_leaves_no_line(stage: tuple[Portal, Time
     assert _trail(portal) == []
 
 
-async def test_a_line_names_the_device_and_never_the_token(
-    stage: tuple[Portal, TimedClient], log: io.StringIO
-) -> None:
+async def test_a_line_names_the_device_and_never_the_token(stage: tuple[Portal, TimedClient], log: io.StringIO) -> None:
     """As the journal writes it: `Token audit`, `audit: true`, a hash that is the same for the same token."""
     portal, _ = stage
     portal.layer._refresh._desk.emit = Journal(portal.clock)

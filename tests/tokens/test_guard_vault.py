@@ -52,7 +52,7 @@ def test_names_are_keyed_hashes() -> None:
     """Of one length, different for tokens and for secrets, and never a piece of the token."""
     names = {vault().names(TOKEN), vault().names(TOKEN + "x"), vault(**OTHER).names(TOKEN), vault().names("é\ud800")}
     assert len(names) == 4
-    assert {len(name) for name, in names} == {32}
+    assert {len(name) for (name,) in names} == {32}
     assert vault().fingerprint(TOKEN) not in vault().names(TOKEN)[0]
 
 

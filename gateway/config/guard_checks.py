@@ -1,0 +1,20 @@
+"""What `mode: guard` makes of other keys of the `tokens:` section.
+
+The one idea: where the backend mints, what concerns minting has no effect, and an operator who set it should know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.config.problems import Problem
+from gateway.config.root import FileSettings
+from gateway.config.validation import Checked
+
+
+def check_guard(config: Checked[FileSettings], settings: FileSettings) -> Iterator[Problem]:
+    """Yield a warning when claims are asked for that nobody puts into a token."""
+    tokens = settings.tokens
+    if tokens.mode == "guard" and tokens.claims_from is not None:
+        text = "has no effect with tokens.mode: guard, where the backend mints the tokens"
+        yield config.document.problem(("tokens", "claims_from"), text, "warning")
