@@ -3,7 +3,7 @@ PYTHON  ?= python3
 BIN     := .venv/bin
 STAMP   := .venv/.stamp
 
-.PHONY: setup run test check bench lock format clean
+.PHONY: setup run test soak check bench lock format clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,10 @@ run: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -q $(ARGS)
+
+# The crash and scale tests in their long form: minutes, not seconds.
+soak: $(STAMP)
+	@GATEWAY_SOAK=1 $(BIN)/python -m pytest -q -s tests/crash tests/scale $(ARGS)
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check .

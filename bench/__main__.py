@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from bench import proxy
+from bench import proxy, tokens
 
-BENCHES = {"proxy": proxy.main}
+BENCHES = {"proxy": proxy.main, "tokens": tokens.main}
 
 
 def main(names: list[str]) -> int:

@@ -94,8 +94,8 @@ def revoke(user: str, family: str | None, config: Path | None, output: Output, e
             return FAILED
         for name in closed:
             office.emit(Audit("revoke", "revoked by the operator", user, name))
-        count = len(closed) + old
-        _tell(output, {"user": user, "revoked": list(closed), "old_scheme": old}, lambda: print(f"{count} ended"))
+        text = f"{len(closed)} ended, and {old} of the old scheme"
+        _tell(output, {"user": user, "revoked": list(closed), "old_scheme": old}, lambda: print(text))
         return DONE
 
     return _run(config, environ, output, work)

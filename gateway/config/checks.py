@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from gateway.config.cookie_checks import check_cookies
 from gateway.config.document import KeyPath, dotted
+from gateway.config.guard_checks import check_guard
 from gateway.config.key_checks import check_keys
 from gateway.config.problems import Problem
 from gateway.config.redis_checks import check_redis
@@ -32,6 +33,7 @@ def check_file(config: Checked[FileSettings], environ: Mapping[str, str]) -> Fou
     yield from check_redis(config, environ)
     yield from _routes(config)
     yield from check_keys(config, enabled=enabled)
+    yield from check_guard(config)
     yield from _lifetimes(config)
     yield from check_cookies(config, enabled=enabled)
 

@@ -60,8 +60,8 @@ class Audit(Event):
     """One line of the audit trail.
 
     `action`: `issue|refresh|evict|logout|revoke|migrate|cleanup`; `outcome` is the operation's result, or for a family
-    that had ended before the reason it ended for. `token` is a keyed-hash prefix of the presented token, or empty. `network` is the client's
-    address cut to its /24 (IPv4) or /48 (IPv6).
+    that had ended before the reason it ended for. `token` is a keyed-hash prefix of the presented token, or empty.
+    `network` is the client's address cut to its /24 (IPv4) or /48 (IPv6).
     """
 
     action: str

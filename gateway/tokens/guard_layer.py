@@ -102,7 +102,7 @@ class GuardLayer:
         lineage = Lineage(user, family, 0)
         names = tuple(desk.vault.names(token)[0] for token in brought.tokens)
         try:
-            turned = await desk.steps.open(user, family, names, client.device)
+            turned = await desk.steps.open(user, family, names, client.note)
         except StoreUnavailable as away:
             desk.note("issue", "uncommitted", lineage, client, f"uncommitted, Redis: {away.kind}")
             return

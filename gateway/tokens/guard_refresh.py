@@ -15,7 +15,6 @@ from typing import Final
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.exchange import Exchange, Handler, Reply, read_all, without
-from gateway.tokens.answer import MAX_ANSWER
 from gateway.tokens.claims import new_family
 from gateway.tokens.events import ReuseDetected
 from gateway.tokens.guard import Busy, Kept, Lineage, Spent
@@ -29,6 +28,8 @@ FORWARD_SECONDS: Final = 10.0
 """A backend that takes longer for a refresh is not waited for; the outcome is then open, and a retry is forwarded."""
 COMMIT_SECONDS: Final = 5.0
 """A claim outlives the forward by so much: time to commit. After a crash, nobody is held up for longer than both."""
+MAX_FORWARDED: Final = 16 * 1024 * 1024
+"""Bytes of an answer to a refresh that are taken into memory; far more than any."""
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.25
 _NOT_FORWARDED: Final = frozenset((b"upgrade", b"connection", b"expect"))
@@ -93,7 +94,7 @@ class GuardRefresh:
         landed = await outcome(flight)
         exchange.upstream_seconds += landed.upstream_seconds
         if landed.answer is None:
-            raise landed.error or GatewayError("internal-error")
+            raise _own(landed.error)
         return landed.answer.reply()
 
     def _started(self, shown: Shown, exchange: Exchange, forward: Handler) -> asyncio.Task[Landed]:
@@ -190,7 +191,10 @@ class GuardRefresh:
             await self._released(flight)
             desk.note("refresh", "rejected", met.lineage, shown, f"rejected with {answer.status}")
             return answer
-        await self._committed(flight, met, answer)
+        try:
+            await self._committed(flight, met, answer)
+        except Exception as fault:  # whatever it is: the token is traded, and the client must hear for what
+            desk.note("refresh", "uncommitted", met.lineage, shown, f"uncommitted, {type(fault).__name__}")
         return answer
 
     async def _forward(self, flight: _Flight) -> Verbatim:
@@ -202,13 +206,13 @@ class GuardRefresh:
         try:
             async with asyncio.timeout(self._forward_seconds):
                 reply = await flight.forward(flight.exchange)
-                content = await read_all(reply.body, MAX_ANSWER)
+                content = await read_all(reply.body, MAX_FORWARDED)
         except TimeoutError:
             raise GatewayError("upstream-timeout", private="refresh: the backend takes too long") from None
         except GatewayError as error:
             if error.code != "payload-too-large":
                 raise
-            private = f"refresh: the backend's answer is larger than {MAX_ANSWER} bytes"
+            private = f"refresh: the backend's answer is larger than {MAX_FORWARDED} bytes"
             raise GatewayError("upstream-unreachable", private=private) from None
         return Verbatim(reply.status, reply.reason, tuple(reply.headers), content)
 
@@ -220,7 +224,7 @@ class GuardRefresh:
         others = tuple(desk.vault.names(token)[0] for token in brought.tokens if token != shown.text)
         successors = () if shown.text in brought.tokens else others
         sealed = desk.vault.seal(shown.text, shown.name, answer)
-        deal = Deal(shown.name, flight.owner, lineage, successors, sealed, shown.client.device)
+        deal = Deal(shown.name, flight.owner, lineage, successors, sealed, shown.client.note)
         try:
             turned = await desk.steps.commit(deal)
         except StoreUnavailable as away:
@@ -242,3 +246,16 @@ class GuardRefresh:
     async def _released(self, flight: _Flight) -> None:
         with suppress(StoreUnavailable):  # then it runs out by itself
             await self._desk.steps.release(flight.shown.name, flight.owner)
+
+
+def _own(error: Exception | None) -> Exception:
+    """Return an error for one of several who raise it: layers on the way out add fields of their own to it."""
+    if not isinstance(error, GatewayError):
+        return error or GatewayError("internal-error", private="refresh: neither answer nor error")
+    return GatewayError(
+        error.code,
+        detail=error.detail,
+        private=error.private,
+        retry_after=error.retry_after,
+        headers=error.headers,
+    )

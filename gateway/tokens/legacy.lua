@@ -7,11 +7,12 @@
 --
 -- Returns {place, auth_time s of the family}: 'current' (may be traded, or was, or its family has ended: the table
 -- tells), 'stranger' (of a family that has moved on, but not by this token), 'stale' (the family waits for another token),
--- 'unknown'.
+-- 'unknown', 'expired'.
 -- Running it again gives the same.
 
 local name, own, mark, expires = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
+if expires * 1000 <= NOW then return { 'expired', 0 } end
 local known = parse(redis.call('HGET', KEY, name))
 local was_traded = redis.call('HEXISTS', KEY, own) == 1
 if not known then return { 'unknown', 0 } end

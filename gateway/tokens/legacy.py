@@ -20,7 +20,7 @@ from gateway.tokens.claims import Login, RefreshToken
 from gateway.tokens.identity import subject_of
 from gateway.tokens.ledger import Ledger, Verdict
 from gateway.tokens.migration import name_of
-from gateway.tokens.rotation import Presented, Reused, Unknown
+from gateway.tokens.rotation import Presented, Refused, Reused
 from gateway.tokens.settings import TokenSettings
 
 _TYPES: Final = (None, "JWT")
@@ -42,7 +42,7 @@ class OldTokens(Protocol):
         StoreUnavailable: by each method, when the store did not answer.
     """
 
-    async def place(self, user: str, presented: Presented, old: Legacy) -> Presented | Reused | Unknown:
+    async def place(self, user: str, presented: Presented, old: Legacy) -> Presented | Refused:
         """Return an old token as the table is to see it, or what it meets when the table cannot know it.
 
         `Reused`: its family waits for another one, or was traded for another one. Nothing is ended by saying so.

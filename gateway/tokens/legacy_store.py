@@ -34,7 +34,7 @@ from gateway.tokens.migration import (
     take_over,
 )
 from gateway.tokens.records import parse_hash, user_key
-from gateway.tokens.rotation import Policy, Presented, Record, Reused, Tombstone, Unknown
+from gateway.tokens.rotation import Expired, Policy, Presented, Record, Refused, Reused, Tombstone, Unknown
 
 _PACKAGE: Final = "gateway.tokens"
 _LIVE: Final = ("taken", "renewed")
@@ -62,13 +62,15 @@ class LegacyStore:
         self._members = load(_PACKAGE, "members")
         self._drop = load(_PACKAGE, "drop")
 
-    async def place(self, user: str, presented: Presented, old: Legacy) -> Presented | Reused | Unknown:
+    async def place(self, user: str, presented: Presented, old: Legacy) -> Presented | Refused:
         """Take the token's family over when it has to be, and say where the token stands, see `OldTokens`."""
         place, auth_time = await self._ask(user, presented, old)
         if place in (b"unknown", b"stale") and await self._taken_over(user, old):
             place, auth_time = await self._ask(user, presented, old)
         if place == b"unknown":
             return Unknown()
+        if place == b"expired":
+            return Expired()
         if place != b"current":
             return Reused(Tombstone("reused", presented.expires, auth_time))
         return replace(presented, auth_time=auth_time)

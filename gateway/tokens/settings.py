@@ -102,13 +102,19 @@ class RefreshSecretSettings(Settings):
     key: str | None = None
 
 
+def _not_empty(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value():
+        raise ValueError("must not be empty")
+    return secret
+
+
 class LegacySettings(Settings):
     """The refresh tokens of a backend that minted its own before (HS256), as `gateway tokens migrate` takes them over.
 
     Its claims are `userId`, `tokenId` (the family) and `type: refresh`.
     """
 
-    secret: Annotated[SecretStr, Field(min_length=1)]
+    secret: Annotated[SecretStr, AfterValidator(_not_empty)]
     issuer: str | None = None
     audience: str | None = None
 

@@ -55,7 +55,7 @@ local function make_room(family)
   local index = oldest(family.rotated)
   if not index then return false end
   local out = table.remove(live, index)
-  out.ended = true
+  out.live = false
   table.insert(evicted, out.name)
   if mode == 'bulk' then bury(out.name, out, 'evicted') end
   return true
@@ -91,4 +91,6 @@ for i = 3, #ARGV, FIELDS do
   end
   table.insert(states, state)
 end
-return { #states, unpack(states), unpack(evicted) }
+local reply = { #states, unpack(states) }
+for _, name in ipairs(evicted) do table.insert(reply, name) end
+return reply

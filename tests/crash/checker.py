@@ -43,6 +43,9 @@ class _Family:
     login: Event | None = None
     presented: list[Event] = field(default_factory=list)
     ends: list[Event] = field(default_factory=list)
+    """Requests that ended it, if they were carried out."""
+    perhaps: list[Event] = field(default_factory=list)
+    """Requests that may have met it: a user's sessions were ended while its login was under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Checker:
         """Return everything that was wrong, empty for a good history."""
         ordered = sorted(events, key=lambda event: event.sent)
         found = [Violation("odd-status", event.family, event) for event in ordered if not _expected(event)]
-        for family in _families(ordered):
+        for family in _families(ordered, self.fate):
             for rule in (
                 self._logged_out, self._two_tokens, self._revoked_alive, self._replays, self._odd_successor,
                 self._never_came_back,
@@ -122,12 +125,12 @@ class Checker:
         """A client that did nothing wrong did not get through once all was well again."""
         if self.calm is None or family.login is None or self._forfeited(family, float("inf")):
             return
-        if not any(event.status == 200 and event.answered >= self.calm for event in family.presented):
+        if not any(event.answered >= self.calm for event in _granted(family)):
             yield Violation("never-came-back", family.name, family.login)
 
     def _forfeited(self, family: _Family, by: float) -> bool:
         """Tell whether a refusal answered at `by` may be the family's own doing."""
-        if any(end.sent <= by for end in family.ends):
+        if any(end.sent <= by for end in (*family.ends, *family.perhaps)):
             return True
         return any(event.sent <= by and self._may_be_stale(family, event) for event in family.presented)
 
@@ -154,7 +157,7 @@ class Checker:
         )
 
 
-def _families(ordered: list[Event]) -> list[_Family]:
+def _families(ordered: list[Event], fate: float) -> list[_Family]:
     families: dict[str, _Family] = {}
     for event in ordered:
         if not event.family or event.operation == "end-all":
@@ -166,12 +169,15 @@ def _families(ordered: list[Event]) -> list[_Family]:
             family.ends.append(event)
         else:
             family.presented.append(event)
-    for event in ordered:
-        if event.operation == "end-all":
-            for family in families.values():
-                login = family.login
-                if login is not None and login.user == event.user and login.answered < event.sent:
-                    family.ends.append(event)
+    for end in (event for event in ordered if event.operation == "end-all"):
+        carried_out = end.answered if end.status in _DONE else end.answered + fate
+        for family in families.values():
+            if family.login is None or family.login.user != end.user:
+                continue
+            if family.login.answered < end.sent:
+                family.ends.append(end)
+            elif family.login.sent <= carried_out:
+                family.perhaps.append(end)
     return list(families.values())
 
 

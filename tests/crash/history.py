@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -73,6 +74,10 @@ class History:
 
     events: list[Event] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+
+    def counted(self) -> Counter[str]:
+        """Return how often which operation ended how, such as `refresh 200`."""
+        return Counter(f"{event.operation} {event.status}" for event in self.events)
 
     def save(self, path: Path) -> None:
         """Write it as JSON lines, in the order of sending."""

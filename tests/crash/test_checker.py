@@ -48,6 +48,9 @@ GOOD: list[list[Event]] = [
     [login(), refresh(1, 1), logout(2), refresh(3, 2, 401)],
     [login(), refresh(1, 1), logout(2, None), refresh(3, 2, 401)],
     [login(), refresh(1, 1), end_all(2), refresh(3, 2, 401)],
+    # an end of all that was carried out before or after a login that was under way
+    [replace(login(), answered=1.5), end_all(1), refresh(3, 1, 401)],
+    [replace(login(), answered=1.5), end_all(1), refresh(3, 1)],
     # a refresh that was under way while the family ended may go either way
     [login(), replace(refresh(1, 1), answered=2.5), logout(2)],
     [login(), replace(refresh(1, 1, 401), answered=2.5), logout(2)],
@@ -92,6 +95,7 @@ def test_whoever_does_not_come_back_is_found() -> None:
     events = [login(), refresh(1, 1), refresh(6, 2, 503)]
     assert [violation.kind for violation in Checker(calm=5).check(events)] == ["never-came-back"]
     assert Checker(calm=5).check([*events, refresh(7, 2)]) == []
+    assert Checker(calm=5).check([login(6)]) == []
     assert Checker(calm=5).check([login(), logout(1), refresh(6, 1, 401)]) == []
 
 

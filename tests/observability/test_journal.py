@@ -12,7 +12,7 @@ from gateway.events import Event
 from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.observability.journal import Digest, Journal
 from gateway.rescue import Refused
-from gateway.tokens.events import Audit, ExcessFamiliesCleaned, ReuseDetected
+from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, ReuseDetected
 
 
 class Steps:
@@ -108,3 +108,10 @@ def test_failures_of_upstreams_are_warned_about_in_digest_and_client_errors_are_
     assert [line["upstream"] for line in told] == ["whmcs", "salesforce"], "one vendor must not hide another"
     told = lines(Refused("backend", "other", "invalid-token", ""))
     assert [line["log_level"] for line in told] == ["debug"]
+
+
+def test_a_backend_that_gives_no_claims_is_told_of_once_a_minute() -> None:
+    """Every refresh may meet it; the line says why and how often."""
+    told = lines(*[ClaimsNotGiven("timeout")] * 100, 61.0, ClaimsNotGiven("status"))
+    assert [line["event"] for line in told] == ["Backend gave no claims, older ones are used"] * 2
+    assert [(line["reason"], line["count"]) for line in told] == [("timeout", 1), ("status", 100)]

@@ -85,12 +85,14 @@ async def test_a_command_returns_its_reply_as_it_came(client: RedisClient) -> No
 
 
 async def test_many_at_once_share_the_connections_and_none_gets_the_answer_of_another(
-    client: RedisClient, shared_valkey: ValkeyServer
+    told: Told, shared_valkey: ValkeyServer
 ) -> None:
     """Three hundred concurrent scripts are answered over the bounded number of connections."""
+    client = told.client(shared_valkey.url, RedisSettings(connect_timeout=10.0, command_timeout=10.0))
     answers = await asyncio.gather(*(client.run(ECHO, ["k"], ["v", n]) for n in range(300)))
     assert [answer[2] for answer in answers] == list(range(300))
     clients = shared_valkey.command("INFO", "clients")
+    await client.aclose()
     assert int(clients["connected_clients"]) <= CONNECTIONS + 2
 
 

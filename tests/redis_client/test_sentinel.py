@@ -16,7 +16,7 @@ from tests.redis_client.samples import Peer, peer, script, words
 from tests.support.sentinel import SERVICE, Watched
 from tests.support.valkey import ValkeyServer, free_port
 
-SETTINGS = RedisSettings(connect_timeout=0.5, command_timeout=1.0)
+SETTINGS = RedisSettings(connect_timeout=2.0, command_timeout=5.0)
 WRITE = script("write", "return redis.call('SET', KEYS[1], ARGV[1])")
 
 
@@ -107,7 +107,7 @@ async def test_a_former_master_that_still_answers_is_left_at_the_next_probe(
 async def test_with_all_sentinels_away_the_known_master_serves_on(valkey: ValkeyServer) -> None:
     """given a master that is known, when no Sentinel answers (gone, then silent), then probe and scripts go on."""
     async with peer(names(valkey)) as sentinel:
-        client = of(sentinel)
+        client = of(sentinel, settings=RedisSettings(connect_timeout=0.3, command_timeout=5.0))
         await client.ping()
         sentinel.answer = lambda command: None
         await client.ping()

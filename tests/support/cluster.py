@@ -43,6 +43,7 @@ class ValkeyCluster:
     def __init__(self, *, replica: bool = False) -> None:
         self.masters = [ClusterNode() for _ in range(3)]
         self.replica = ClusterNode() if replica else None
+        self._moved: dict[int, ClusterNode] = {}
 
     @property
     def nodes(self) -> Sequence[ClusterNode]:
@@ -93,8 +94,9 @@ class ValkeyCluster:
         await until(lambda: all(node.says("cluster_state") == "ok" for node in others))
 
     def owner(self, slot: int) -> ClusterNode:
-        """Return the master that a slot was given to at the start."""
-        return next(node for node, (first, last) in zip(self.masters, _RANGES, strict=True) if first <= slot <= last)
+        """Return the master that a slot was given to, at the start or by `end_migration`."""
+        ranges = zip(self.masters, _RANGES, strict=True)
+        return self._moved.get(slot) or next(node for node, (first, last) in ranges if first <= slot <= last)
 
     def begin_migration(self, slot: int, target: ClusterNode) -> None:
         """From now on the owner of a slot sends whoever asks for a key that it has not to `target`."""
@@ -114,3 +116,4 @@ class ValkeyCluster:
         identity = target.id
         for node in (target, *(node for node in self.masters if node is not target)):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", identity)
+        self._moved[slot] = target

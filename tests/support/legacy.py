@@ -47,12 +47,30 @@ def old_token(user: Any, family: str, issued_at: int, ttl: int = TTL, secret: st
     return jwt.encode(payload, secret, "HS256")
 
 
+def written(session: OldSession, user: Any, created: int, expires: int, agent: str) -> list[tuple[Any, ...]]:
+    """Return the commands by which the old backend wrote a session down."""
+    token = {"familyId": session.family, "userId": user, "valid": True}
+    family = {
+        "userId": user,
+        "tokenHash": session.digest,
+        "deviceId": "device-1",
+        "userAgent": agent,
+        "createdAt": datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    return [
+        ("SET", f"refresh_token:{session.digest}", json.dumps(token), "EXAT", expires),
+        ("SET", f"refresh_family:{session.family}", json.dumps(family), "EXAT", expires),
+        ("SADD", f"refresh_user:{session.user}", session.family),
+        ("EXPIREAT", f"refresh_user:{session.user}", expires),
+    ]
+
+
 def write_session(
     client: redis.Redis, user: Any, family: str, issued_at: int, *, ttl: int = TTL, age: int = 0, agent: str = "Old/1.0"
 ) -> OldSession:
     """Write a session that was used at `issued_at` and began `age` seconds before; return it with its token."""
     session = OldSession(str(user), family, old_token(user, family, issued_at, ttl))
-    for command in _keys(session, user, issued_at - age, issued_at + ttl, agent):
+    for command in written(session, user, issued_at - age, issued_at + ttl, agent):
         client.execute_command(*command)
     return session
 
@@ -66,7 +84,7 @@ def seed_legacy(client: redis.Redis, users: int, now: int, families: int = 1, tt
     for user in range(users):
         for number in range(families):
             session = OldSession(f"user-{user}", f"family-{user}-{number}", f"hush-{user}-{number}")
-            commands += _keys(session, session.user, now - 3600 - number, now + ttl - number, "Old Browser/1.0")
+            commands += written(session, session.user, now - 3600 - number, now + ttl - number, "Old Browser/1.0")
         if len(commands) >= _PIPELINE:
             _send(client, commands)
             commands = []
@@ -87,23 +105,6 @@ def dump(client: redis.Redis) -> dict[bytes, tuple[bytes, int]]:
             replies = pipeline.execute()
         state.update(zip(part, zip(replies[::2], replies[1::2], strict=True), strict=True))
     return state
-
-
-def _keys(session: OldSession, user: Any, created: int, expires: int, agent: str) -> list[tuple[Any, ...]]:
-    token = {"familyId": session.family, "userId": user, "valid": True}
-    family = {
-        "userId": user,
-        "tokenHash": session.digest,
-        "deviceId": "device-1",
-        "userAgent": agent,
-        "createdAt": datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    }
-    return [
-        ("SET", f"refresh_token:{session.digest}", json.dumps(token), "EXAT", expires),
-        ("SET", f"refresh_family:{session.family}", json.dumps(family), "EXAT", expires),
-        ("SADD", f"refresh_user:{session.user}", session.family),
-        ("EXPIREAT", f"refresh_user:{session.user}", expires),
-    ]
 
 
 def _send(client: redis.Redis, commands: list[tuple[Any, ...]]) -> None:

@@ -16,6 +16,7 @@ from gateway.events import Event
 from gateway.exchange import Buffered, Exchange, Reply, read_all
 from gateway.redis_client.scripts import Script
 from gateway.tokens.cookies import values_of
+from gateway.tokens.events import TokenOperation
 from gateway.tokens.guard_layer import GuardLayer
 from gateway.tokens.guard_redis import RedisGuard
 from gateway.tokens.guard_store import GuardStore, MemoryGuard, Terms
@@ -166,15 +167,14 @@ class Gate:
         if self.settings.carrier == "cookie":
             cookies = "; ".join(["theme=dark", *(f"refresh_token={token}" for token in tokens)])
             return Exchange("POST", target, [(b"Cookie", cookies.encode())], client="192.0.2.77")
-        body = Buffered(json.dumps({"refreshToken": token for token in tokens}).encode())
+        (token,) = tokens
+        body = Buffered(json.dumps({"refreshToken": token}).encode())
         return Exchange("POST", target, [(b"Content-Type", b"application/json")], body, client="192.0.2.77")
 
     def reported(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if type(event) is kind]
 
     def results(self, operation: str = "refresh") -> list[str]:
-        from gateway.tokens.events import TokenOperation
-
         return [event.result for event in self.reported(TokenOperation) if event.operation == operation]
 
 
@@ -198,6 +198,38 @@ def memory_store(
     policy = policy or guard_settings().policy
     ledger = MemoryLedger(policy, clock)
     return MemoryGuard(ledger, Terms(policy, claim_ms), clock), ledger
+
+
+class Stage:
+    """One gateway in front of a backend, on a store in memory."""
+
+    def __init__(self, backend: Minting | None = None, **changes: Any) -> None:
+        self.clock = SetClock()
+        self.store, self.ledger = memory_store(self.clock)
+        self.backend = backend or Minting()
+        self.gate = Gate(self.store, self.backend.handle, **changes)
+
+
+class Faulty(MemoryGuard):
+    """A store whose named steps fail."""
+
+    failing: tuple[str, ...] = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        return _fail if name in object.__getattribute__(self, "failing") else object.__getattribute__(self, name)
+
+
+async def _fail(*arguments: object, **options: object) -> None:
+    raise StoreUnavailable("away")
+
+
+def faulty_stage(*, strict: bool, **changes: Any) -> tuple[Stage, Faulty]:
+    """Return a stage, and its store, of which steps can be made to fail."""
+    stage = Stage()
+    terms = Terms(stage.gate.settings.policy, CLAIM_MS)
+    store = Faulty(stage.ledger, terms, stage.clock)
+    stage.gate = Gate(store, stage.backend.handle, require_redis=strict, **changes)
+    return stage, store
 
 
 class GuardClient(TimedClient):
@@ -237,8 +269,3 @@ def fail(error: BaseException, *names: str) -> Callable[[str], None]:
             raise error
 
     return hook
-
-
-def away() -> StoreUnavailable:
-    """Return what a store that is away raises."""
-    return StoreUnavailable("away")

@@ -235,7 +235,7 @@ async def test_a_server_that_wakes_up_ends_no_family(shared_valkey: ValkeyServer
 
 
 async def test_a_server_that_wakes_up_spends_no_token(shared_valkey: ValkeyServer) -> None:
-    """given a refresh that is stuck in a frozen server / when it is carried out after it was given up / then unspent."""
+    """given a refresh that is stuck in a frozen server / when it is carried out after all / then nothing was spent."""
     async with _freezing(shared_valkey) as (portal, client):
         first = await portal.login()
         second = await portal.refresh(first.token)
@@ -249,7 +249,7 @@ async def test_a_server_that_wakes_up_spends_no_token(shared_valkey: ValkeyServe
 
 
 async def test_a_clock_that_steps_is_not_taken_for_a_late_decision(shared_valkey: ValkeyServer) -> None:
-    """given a failover to a server an hour ahead, or behind / when a token comes / then it is asked again, and judged."""
+    """given a failover to a server an hour ahead or behind / when a token comes / then it is judged, perhaps anew."""
     gateway, server = SetClock(), SetClock()
     client = TimedClient(shared_valkey, server)
     ledger = RedisLedger(client, token_settings().policy, clock=gateway)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from gateway.tokens.guard_redis import RedisGuard
 from gateway.tokens.guard_steps import Deal, GuardSteps
 from gateway.tokens.rotation import Ended
 from tests.support.valkey import ValkeyServer
-from tests.tokens.guard_support import CLAIM_MS, Crash, GuardClient, away, fail, timed_store
+from tests.tokens.guard_support import CLAIM_MS, Crash, GuardClient, fail, timed_store
 from tests.tokens.support import START, SetClock
 
 OLD, NEW = "a" * 32, "b" * 32
@@ -138,7 +138,7 @@ async def test_an_ended_family_keeps_no_claim(stage: Stage) -> None:
 async def test_a_claim_whose_family_cannot_be_asked_is_taken_back(stage: Stage) -> None:
     """given Redis away between the two keys, then the claim does not hold up the next try."""
     await stage.steps.open("ann", FAMILY, (OLD,), "phone")
-    stage.client.before = fail(away(), "guard_standing")
+    stage.client.before = fail(StoreUnavailable("away"), "guard_standing")
     with pytest.raises(StoreUnavailable):
         await stage.steps.claim(OLD, "first")
     stage.client.before = lambda name: None

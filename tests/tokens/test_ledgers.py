@@ -256,7 +256,7 @@ async def test_a_promise_changes_nothing_else(form: Form) -> None:
 
 
 async def test_rejected_losses(form: Form) -> None:
-    """on_data_loss reject: older families are unknown to an empty dataset, a lost login of a minute is still adopted."""
+    """on_data_loss reject: an empty dataset knows no older family; a lost login of a minute ago is still adopted."""
     form.ledger._policy = replace(POLICY, adopt_lost=False)  # type: ignore[attr-defined]
     old = await _token(form, "old")
     form.clock.advance(3600)

@@ -22,6 +22,8 @@ from tests.tokens.support import SetClock, TimedClient, records_of
 
 POLICY = Policy(refresh_ttl=7200, session_ttl=20_000, grace_ms=30_000, max_families=3)
 USER = "ann"
+AGO = st.sampled_from([0, 0, 1, 29_999, 30_000, 3_600_000])
+LATER = st.sampled_from([0, 29.999, 30, 30.001, 59.999, 60, 60.001, 3600])
 PAUSES = st.sampled_from([(), (), ((0, 29_999),), ((1, 3_600_000),), ((30_000, 5000), (36_000, 90_000_000))])
 
 
@@ -108,12 +110,15 @@ class Twins(RuleBasedStateMachine):
     def look(self) -> None:
         self._both("families", USER)
 
-    @rule(target=tokens, token=tokens, pauses=PAUSES, ago=st.sampled_from([0, 0, 1, 30_000, 3_600_000]))
+    @rule(target=tokens, token=tokens, pauses=PAUSES, ago=AGO)
     def refresh_after_an_outage(self, token: Presented, pauses: Pauses, ago: int) -> Any:
         return self.refresh(replace(token, pauses=pauses, ago=ago), "k1", False)
 
-    @rule(token=tokens, pauses=PAUSES, ago=st.sampled_from([0, 1, 29_999, 30_000, 3_600_000]))
-    def promise(self, token: Presented, pauses: Pauses, ago: int) -> None:
+    @rule(token=tokens, rotates=st.booleans(), later=LATER, pauses=PAUSES, ago=AGO)
+    def promise(self, token: Presented, rotates: bool, later: float, pauses: Pauses, ago: int) -> None:
+        if rotates:
+            self.refresh(token, "k1", False)
+            self.clock.advance(later)
         self._both("keep", USER, replace(token, pauses=pauses, ago=ago))
 
     @rule(claims=st.sampled_from(["{}", '{"role":"admin"}', "L:1:k:1:1:1:0:0:", "\n"]))
@@ -125,9 +130,11 @@ class Twins(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @rule()
-    def data_is_lost(self) -> None:
+    @rule(target=tokens, token=tokens, later=st.sampled_from([0, 299, 300, 301, 3600]))
+    def data_is_lost(self, token: Presented, later: float) -> Any:
+        self.clock.advance(later)
         self._begin_dataset()
+        return self.refresh(token, "k1", False)
 
     @rule()
     def replica_copies(self) -> None:
@@ -194,3 +201,4 @@ def test_generated_sequences_find_no_difference(shared_valkey: ValkeyServer, ado
         ),
     )
     assert machine.met >= {f"refresh {result}" for result in RESULTS} | {"keep True", "keep False", "recall Remembered"}
+    assert machine.met >= {"close True", "close False", "close_all tuple", "families Held"}

@@ -100,7 +100,7 @@ async def test_a_replay_is_the_same_refresh_token_whatever_the_backend_says(
 
 @pytest.mark.parametrize("status", [0, 500, 401])
 async def test_without_an_answer_the_last_claims_stay(asking: tuple[Portal, TimedClient, Users], status: int) -> None:
-    """given a backend that gave claims once and then fails, then those are used, on every gateway; before, the login's."""
+    """given a backend that gave claims once and then fails, then those are used, on every gateway; else the login's."""
     portal, _, users = asking
     users.status = status
     first = await portal.login()
@@ -117,7 +117,7 @@ async def test_without_an_answer_the_last_claims_stay(asking: tuple[Portal, Time
 
 
 async def test_a_later_login_was_the_last_to_give_claims(asking: tuple[Portal, TimedClient, Users]) -> None:
-    """given claims of a refresh, then a login, then silence, then that login's are used, and the other family's stay."""
+    """given claims of a refresh, then a login, then silence, then the login's are used; the other family keeps its."""
     portal, _, users = asking
     old = await portal.login()
     old = await portal.refresh(old.token)

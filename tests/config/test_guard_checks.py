@@ -1,0 +1,21 @@
+"""`mode: guard` in the configuration: what it needs, and what it makes pointless."""
+
+from __future__ import annotations
+
+from tests.config.support import SECRET, Place
+
+GUARD = "tokens:\n  enabled: true\n  mode: guard\n"
+
+
+def test_a_refresh_secret_is_enough(place: Place) -> None:
+    """No key of access tokens is needed where none are minted; one to derive the secret from will do as well."""
+    assert place.config(f"{GUARD}  keys: []\n  refresh_secret: {SECRET}\n").problems() == []
+    assert place.config(f"{GUARD}  refresh_secrets: [{{secret: {SECRET}}}]\n").problems() == []
+    assert place.config(f"{GUARD}  keys: [{{kid: main, secret: {SECRET}}}]\n").problems() == []
+
+
+def test_what_has_no_effect_is_told(place: Place) -> None:
+    """Claims are a matter of whoever mints."""
+    text = f"{GUARD}  refresh_secret: {SECRET}\n  claims_from: GET /internal/users/{{sub}}\n"
+    (warning,) = place.config(text).warnings()
+    assert "tokens.claims_from: has no effect with tokens.mode: guard" in warning
