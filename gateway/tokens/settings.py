@@ -104,7 +104,7 @@ class RefreshSecretSettings(Settings):
 
 def _not_empty(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value():
-        raise ValueError("must not be empty")
+        raise Unsuitable("must not be empty")
     return secret
 
 
