@@ -18,7 +18,7 @@ from gateway.events import Event
 from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.redis_client.events import EmbeddedExited, EvictionUnknown, KeysMayBeEvicted
 from gateway.rescue import Crashed, Refused
-from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, ReuseDetected
+from gateway.tokens.events import Audit, ClaimsNotGiven, LoginUnreadable, ExcessFamiliesCleaned, ReuseDetected
 
 MAINTENANCE: Final = "Authentication service in maintenance mode"
 REDIS_REQUIRED: Final = "Redis required for token operations but not available"
@@ -28,12 +28,21 @@ EVICTION: Final = "Redis may evict sessions when its memory is full: set maxmemo
 CLEANED_UP: Final = "Cleaned up excess user tokens"
 REUSE: Final = "Refresh token reuse detected"
 CLAIMS: Final = "Backend gave no claims, older ones are used"
+UNREADABLE: Final = "Login answer passed without tokens: it holds no JSON object or no usable subject"
 LIMITS: Final = "Queue limits in force"
 
 DIGEST_SECONDS: Final = 60.0
 
 _WARNINGS: Final = frozenset(
-    ("upstream-unreachable", "upstream-timeout", "queue-full", "queue-timeout", "too-many-attempts", "forbidden-origin")
+    (
+        "upstream-unreachable",
+        "upstream-timeout",
+        "queue-full",
+        "queue-timeout",
+        "too-many-attempts",
+        "forbidden-origin",
+        "internal-error",
+    )
 )
 
 
@@ -74,6 +83,7 @@ class Journal:
         self._maintenance = Digest()
         self._required = Digest()
         self._claims = Digest()
+        self._logins = Digest()
         self._refused: dict[tuple[str, str], Digest] = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             MaintenanceChanged: self._maintenance_changed,
@@ -84,6 +94,7 @@ class Journal:
             KeysMayBeEvicted: lambda e: self._log.warning(EVICTION, policy=e.policy),
             EvictionUnknown: lambda e: self._log.debug("Redis does not tell its maxmemory-policy", reason=e.kind),
             ExcessFamiliesCleaned: lambda e: self._log.info(CLEANED_UP, user=e.user, count=len(e.families)),
+            LoginUnreadable: lambda e: self._count(self._logins, UNREADABLE, route=e.route),
             ClaimsNotGiven: lambda e: self._count(self._claims, CLAIMS, reason=e.reason),
             ReuseDetected: lambda e: self._log.warning(REUSE, **asdict(e)),
             Audit: lambda e: self._audit.info("Token audit", audit=True, **_audit_fields(e)),

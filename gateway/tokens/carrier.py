@@ -149,7 +149,8 @@ class CookieCarrier:
         """Read the Cookie fields, see `Carrier`. The body is not looked at."""
         await exchange.body.aclose()
         found = values_of(exchange.headers, self._settings.refresh.encode())
-        return list(dict.fromkeys(found))[:MAX_DUPLICATES]
+        # What has the shape of a JWT comes first, so that no number of other cookies can crowd the good one out.
+        return sorted(dict.fromkeys(found), key=lambda value: value.count(".") != 2)[:MAX_DUPLICATES]
 
     def reply(self, pair: Pair) -> Reply:
         """Answer with the cookies, and say in JSON when to come back."""

@@ -7,6 +7,7 @@ so numbers keep their digits, escapes their form and members their order.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, Final
 
@@ -74,7 +75,14 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
-_DECODER: Final = json.JSONDecoder(parse_constant=_refuse)
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):  # such as 1e400, which no token could carry as JSON
+        raise ValueError(f"{text} is too large")
+    return number
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def _skip(text: str, at: int) -> int:

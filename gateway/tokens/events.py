@@ -25,6 +25,16 @@ class TokenOperation(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LoginUnreadable(Event):
+    """A 2xx answer to a login passed without a pair: no JSON object of a bearable size, or a subject that is none.
+
+    An answer that names nobody, such as a second factor's, is not one of these.
+    """
+
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
 class FamiliesAtLogin(Event):
     """How many families a user has after a login."""
 

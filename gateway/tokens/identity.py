@@ -33,6 +33,11 @@ def login_of(document: dict[str, Any], identity: IdentitySettings) -> Login | No
     return Login(user, claims)
 
 
+def has_subject(document: dict[str, Any], identity: IdentitySettings) -> bool:
+    """Whether there is anything at the subject's place, usable or not."""
+    return _at(document, identity.subject) not in (_MISSING, None)
+
+
 def claims_about(user: str, document: dict[str, Any], identity: IdentitySettings) -> dict[str, Any] | None:
     """Return the claims in an answer that was asked for about `user`, None when it cannot be used.
 

@@ -16,8 +16,8 @@ from gateway.tokens.claims import Login, new_family
 from gateway.tokens.client import Client, client_of
 from gateway.tokens.desk import Desk
 from gateway.tokens.dialect import Pair
-from gateway.tokens.events import Audit, FamiliesAtLogin, TokenOperation
-from gateway.tokens.identity import login_of
+from gateway.tokens.events import Audit, FamiliesAtLogin, LoginUnreadable, TokenOperation
+from gateway.tokens.identity import has_subject, login_of
 from gateway.tokens.rotation import Family, Presented
 
 _ACCEPT_ENCODING: Final = frozenset((b"accept-encoding",))
@@ -35,8 +35,11 @@ class LoginDesk:
         reply = await forward(exchange)
         try:
             answer = await look_into(reply)
-            login = login_of(answer.document.value, self._desk.settings.identity) if answer is not None else None
+            identity = self._desk.settings.identity
+            login = login_of(answer.document.value, identity) if answer is not None else None
             if answer is None or login is None:
+                if 200 <= reply.status < 300 and (answer is None or has_subject(answer.document.value, identity)):
+                    self._desk.emit(LoginUnreadable(exchange.route))
                 return reply
             return await self._with_family(answer, login, client_of(exchange))
         except BaseException:
