@@ -1,7 +1,8 @@
 """Rotations without HTTP, in a process of their own: `python -m bench.token_bare FORM REDIS_PORT SECONDS IN_FLIGHT`.
 
-`raw` only runs the script; `bare` verifies the token, runs the script and signs both successors; either on one connection
-of the leanest kind. `ledger` does as `bare` does, through the gateway's own Redis client. Prints a `Rate` as JSON.
+`raw` only runs the script; `bare` verifies the token, runs the script and signs both successors; either on one
+connection of the leanest kind. `ledger` does as `bare` does, through the gateway's own Redis client. Prints a `Rate` as
+JSON.
 """
 
 from __future__ import annotations

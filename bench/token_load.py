@@ -73,8 +73,8 @@ async def load(port: int, seconds: float, tokens: list[bytes]) -> tuple[int, flo
     waits = []
     for token in tokens:
         done: asyncio.Future[int] = loop.create_future()
-        until = started + seconds
-        await loop.create_connection(lambda token=token, done=done: _Client(token, until, done), "127.0.0.1", port)
+        client = _Client(token, started + seconds, done)
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
         waits.append(done)
     return sum(await asyncio.gather(*waits)), time.perf_counter() - started
 

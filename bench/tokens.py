@@ -1,8 +1,8 @@
 """Rotations a second: one gateway through HTTP, beside what is left when everything but the rotation is taken away.
 
 The one idea: the same Valkey, the same script and the same number of families in flight for all, measured in turn. The
-gateway (and each thing it is compared with) has one core, Valkey and the clients the other. A rate per CPU second of the
-measured process does not suffer when the machine has other things to do.
+gateway (and each thing it is compared with) has one core, Valkey and the clients the other. A rate per CPU second of
+the measured process does not suffer when the machine has other things to do.
 """
 
 from __future__ import annotations

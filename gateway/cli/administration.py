@@ -148,7 +148,7 @@ def _run(config: Path | None, environ: Mapping[str, str], output: Output, work: 
         except StartError as error:
             print(error, file=sys.stderr)
         except StoreUnavailable as away:
-            print(f"Redis does not answer ({away.kind}); what was done is done, run it again", file=sys.stderr)
+            print(f"Redis does not answer ({away}); what was done is done, run it again", file=sys.stderr)
     return FAILED
 
 

@@ -18,7 +18,7 @@ from gateway.events import Event
 from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.redis_client.events import EmbeddedExited, EvictionUnknown, KeysMayBeEvicted
 from gateway.rescue import Crashed, Refused
-from gateway.tokens.events import Audit, ClaimsNotGiven, LoginUnreadable, ExcessFamiliesCleaned, ReuseDetected
+from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, LoginUnreadable, ReuseDetected
 
 MAINTENANCE: Final = "Authentication service in maintenance mode"
 REDIS_REQUIRED: Final = "Redis required for token operations but not available"

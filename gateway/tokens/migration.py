@@ -139,7 +139,8 @@ def take_over(
 ) -> TakeOver | Skipped:
     """Return what a token and its family become.
 
-    Nobody is logged out by it: a session older than `session_ttl` allows lives as long as its old token would have.
+    Nobody is logged out by it: a session older than `session_ttl` allows lives as long as its old token would have, but
+    never longer than one that began now.
 
     Args:
         token: the token.
@@ -163,13 +164,14 @@ def take_over(
     left = 1000 * policy.refresh_ttl if ttl == NO_EXPIRY else ttl
     expires = (now + left) // 1000
     created = min(now, family.created_ms if family.created_ms is not None else now)
+    auth_time = min(now // 1000, max(created // 1000, expires - policy.session_ttl))
     rotated = created if ttl == NO_EXPIRY else max(created, min(now, now + left - 1000 * policy.refresh_ttl))
     return TakeOver(
         name=name_of(token.family),
         mark=mark_of(token.digest),
         rotated_ms=rotated,
-        auth_time=max(created // 1000, expires - policy.session_ttl),
-        expires=expires,
+        auth_time=auth_time,
+        expires=min(expires, auth_time + policy.session_ttl),
         own=own_of(token.digest),
         note=f" {family.device}",
     )

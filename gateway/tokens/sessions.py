@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from gateway.errors import GatewayError, StoreUnavailable
-from gateway.exchange import Buffered, Exchange, Reply, header_values
+from gateway.exchange import Exchange, Reply, header_values
 from gateway.settings import RoutePattern
 from gateway.tokens.claims import InvalidToken
 from gateway.tokens.client import client_of
@@ -129,14 +129,18 @@ class SessionsDesk:
             self._desk.emit(TokenOperation("revoke", "unknown"))
             raise _not_found()
         self._note(exchange, caller, (family,), "revoked")
-        return _ended()
+        return self._ended(own=family == caller.family)
 
     async def _end_all(self, exchange: Exchange, caller: Caller) -> Reply:
         closed = await self._desk.ledger.close_all(caller.user, "revoked")
         if self._desk.old_tokens is not None:
             await self._desk.old_tokens.end_all(caller.user)
         self._note(exchange, caller, closed, "revoked-all")
-        return _ended()
+        return self._ended(own=True)
+
+    def _ended(self, *, own: bool) -> Reply:
+        """Return 204; where the caller's own session ended, its cookies go too."""
+        return Reply(204, [NO_STORE, *(self._desk.carrier.clear_headers() if own else [])])
 
     def _note(self, exchange: Exchange, caller: Caller, families: tuple[str, ...], outcome: str) -> None:
         desk, client = self._desk, client_of(exchange)
@@ -165,10 +169,6 @@ def described(name: str, record: Family, current: str = "") -> dict[str, Any]:
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _ended() -> Reply:
-    return Reply(204, [NO_STORE], Buffered())
 
 
 def _not_found() -> GatewayError:

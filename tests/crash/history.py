@@ -82,5 +82,5 @@ class History:
     def save(self, path: Path) -> None:
         """Write it as JSON lines, in the order of sending."""
         ordered = sorted(self.events, key=lambda event: event.sent)
-        lines = [json.dumps(asdict(entry)) for entry in [*self.losses, *ordered]]
+        lines = [*(json.dumps(asdict(loss)) for loss in self.losses), *(json.dumps(asdict(event)) for event in ordered)]
         path.write_text("\n".join(lines) + "\n")

@@ -1,7 +1,7 @@
 """A storm: clients at work on three gateways while somebody breaks things, and then calm.
 
-The one idea: whatever is broken, the run has the same end. Everything is up again, every client has to get through, every
-token that was ended is tried once more, and the checker judges the whole history.
+The one idea: whatever is broken, the run has the same end. Everything is up again, every client has to get through,
+every token that was ended is tried once more, and the checker judges the whole history.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.crash.checker import Checker
 from tests.crash.customer import FATE, Customer, Habits
@@ -27,7 +27,7 @@ COME_BACK: Final = 30.0
 
 _USUAL: Final = Habits()
 
-Trouble = Callable[[Fleet, History, random.Random, asyncio.Event], Awaitable[None]]
+Trouble = Callable[[Fleet, History, random.Random, asyncio.Event], Coroutine[Any, Any, None]]
 """Breaks things, and mends them, until the event is set."""
 
 

@@ -129,7 +129,7 @@ def test_what_was_lost_excuses_what_follows_from_it() -> None:
 
 
 def test_what_was_not_lost_still_binds() -> None:
-    """given a failover that lost 3 s to 5 s / when what was written before, or after, is not honoured / then it is found."""
+    """given a failover that lost 3 s to 5 s / if what was written before or after is ignored / then it is found."""
     checker = Checker([FAILOVER])
     spent = [login(), refresh(1, 1), refresh(2, 2)]
     assert [found.kind for found in checker.check([*spent, replay(6, 1)])] == ["replay-accepted"]

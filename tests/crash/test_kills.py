@@ -12,7 +12,7 @@ import pytest
 from tests.crash.fleet import Fleet
 from tests.crash.history import History
 from tests.crash.storm import storm
-from tests.support.soak import short_or_long, soak_only
+from tests.support.soak import short_or_long, soak_only, tell
 from tests.support.valkey import ValkeyServer
 
 
@@ -50,9 +50,9 @@ class Kills:
 
 async def _run(tmp_path: Path, valkey: ValkeyServer, *, strict: bool) -> None:
     kills = Kills(valkey)
-    history = await storm(tmp_path, valkey.url, kills, seconds=short_or_long(6.0, 30.0), strict=strict)
+    history = await storm(tmp_path, valkey.url, kills, seconds=short_or_long(4.5, 30.0), strict=strict)
     happened = history.counted()
-    print(f"kills: {kills.of_gateways} of gateways, {kills.of_valkey} of valkey; {dict(happened)}")
+    tell(f"kills: {kills.of_gateways} of gateways, {kills.of_valkey} of valkey; {dict(happened)}")
     assert kills.of_valkey >= 2
     assert kills.of_gateways >= 2
     assert happened["refresh 200"] > 500

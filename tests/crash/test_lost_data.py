@@ -14,7 +14,7 @@ from tests.crash.fleet import Fleet
 from tests.crash.history import History
 from tests.crash.pair import Pair
 from tests.crash.storm import storm
-from tests.support.soak import short_or_long
+from tests.support.soak import short_or_long, tell
 
 MANY_THIEVES = Habits(thief=0.02)
 
@@ -45,8 +45,8 @@ class Losses:
 async def test_lost_data_logs_nobody_out(tmp_path: Path, pair: Pair) -> None:
     """given 50 clients on three gateways / when a failover loses acknowledged writes and a restart loses everything /
     then nobody is logged out, and every replay of a token whose spending survived ends its family."""
-    history = await storm(tmp_path, pair.url, Losses(pair), seconds=short_or_long(6.0, 30.0), habits=MANY_THIEVES)
-    print(f"losses: {len(history.losses)}; {dict(history.counted())}")
+    history = await storm(tmp_path, pair.url, Losses(pair), seconds=short_or_long(4.5, 30.0), habits=MANY_THIEVES)
+    tell(f"losses: {len(history.losses)}; {dict(history.counted())}")
     assert len(history.losses) >= 2
     assert history.counted()["refresh 200"] > 500
     last = max(loss.until for loss in history.losses)

@@ -49,6 +49,13 @@ async def client(told: Told, shared_valkey: ValkeyServer) -> AsyncIterator[Redis
 
 
 @pytest.fixture
+async def patient(told: Told, shared_valkey: ValkeyServer) -> AsyncIterator[RedisClient]:
+    client = told.client(shared_valkey.url, RedisSettings(connect_timeout=2.0, command_timeout=5.0))
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
 async def own(told: Told, valkey: ValkeyServer) -> AsyncIterator[RedisClient]:
     client = told.client(valkey.url)
     yield client
@@ -85,14 +92,12 @@ async def test_a_command_returns_its_reply_as_it_came(client: RedisClient) -> No
 
 
 async def test_many_at_once_share_the_connections_and_none_gets_the_answer_of_another(
-    told: Told, shared_valkey: ValkeyServer
+    patient: RedisClient, shared_valkey: ValkeyServer
 ) -> None:
     """Three hundred concurrent scripts are answered over the bounded number of connections."""
-    client = told.client(shared_valkey.url, RedisSettings(connect_timeout=10.0, command_timeout=10.0))
-    answers = await asyncio.gather(*(client.run(ECHO, ["k"], ["v", n]) for n in range(300)))
+    answers = await asyncio.gather(*(patient.run(ECHO, ["k"], ["v", n]) for n in range(300)))
     assert [answer[2] for answer in answers] == list(range(300))
     clients = shared_valkey.command("INFO", "clients")
-    await client.aclose()
     assert int(clients["connected_clients"]) <= CONNECTIONS + 2
 
 

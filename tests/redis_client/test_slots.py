@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gateway.redis_client.slots import SLOTS, Shard, address, name_in, read_shards, slot_of
 
 
-@given(st.text(max_size=40), st.text(st.characters(exclude_characters="{"), max_size=20))
+@given(st.text(max_size=40), st.text(st.characters(codec="utf-8", exclude_characters="{"), max_size=20))
 def test_a_name_for_the_slot_of_a_key_is_in_that_slot(key: str, name: str) -> None:
     """Whatever the key, the name made for its slot is kept beside it."""
     assert slot_of(name_in(slot_of(key), name)) == slot_of(key)

@@ -1,7 +1,8 @@
-"""A server full of users with one family each, made in seconds.
+"""A database full of users with one family each, made in seconds.
 
-The one idea: one user is made by the ledger itself, and its hash is copied by the server's own DUMP and RESTORE, so that
-the crowd is in whatever format the ledger writes.
+The one idea: one user is made by the ledger itself, and its hash is copied by the server's own DUMP and RESTORE, so
+that the crowd is in whatever format the ledger writes. Crowds to be compared are databases of one server: how its
+allocator happens to have laid out memory weighs more than anything else in a script, and is then the same for all.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import random
 import socket
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Final
 
+from gateway.events import ignore
+from gateway.redis_client.client import RedisClient
+from gateway.redis_client.settings import RedisSettings
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Policy, Presented
 from tests.support.valkey import ValkeyServer
-from tests.tokens.support import connect
 
 FAMILY: Final = "0123456789abcdef01234567"
 _BATCH: Final = 20_000
@@ -24,11 +27,12 @@ _LIFE: Final = b"%d" % (1000 * (Policy().refresh_ttl - 60))
 
 
 class Crowd:
-    """A server of its own with so many users, and a ledger on it."""
+    """So many users in a database, and a ledger on it."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, server: ValkeyServer, database: int, size: int) -> None:
         self.size = size
-        self.server = ValkeyServer()
+        self._server = server
+        self._database = database
         self._stack = AsyncExitStack()
         self._dump = b""
         self.ledger: RedisLedger
@@ -37,14 +41,15 @@ class Crowd:
 
     async def __aenter__(self) -> Crowd:
         async with self._stack:
-            self._stack.push_async_callback(self.server.stop)
-            await self.server.start()
-            client = connect(self.server)
+            settings = RedisSettings(command_timeout=5.0, connect_timeout=5.0)
+            url = f"redis://127.0.0.1:{self._server.port}/{self._database}"
+            client = RedisClient.connect(settings, url, emit=ignore)
             self._stack.push_async_callback(client.aclose)
             self.ledger = RedisLedger(client, Policy())
             opened = await self.ledger.issue(self.name(0), FAMILY, "main", "")
             self.token = Presented(FAMILY, 1, opened.auth_time, opened.rotated_ms // 1000, opened.expires)
-            self._dump = self.server.command("DUMP", self.ledger.key(self.name(0)))
+            dump = f"return redis.call('SELECT', {self._database}) and redis.call('DUMP', KEYS[1])"
+            self._dump = self._server.command("EVAL", dump, 1, self.ledger.key(self.name(0)))
             self.restore(range(self.size))
             self._stack = self._stack.pop_all()
         return self
@@ -62,8 +67,8 @@ class Crowd:
 
     def restore(self, users: Iterable[int]) -> None:
         """Make users what they were at the beginning; new ones too."""
-        with socket.create_connection(("127.0.0.1", self.server.port)) as connection:
-            connection.sendall(_packed(b"CLIENT", b"REPLY", b"OFF"))
+        with socket.create_connection(("127.0.0.1", self._server.port)) as connection:
+            connection.sendall(_packed(b"CLIENT", b"REPLY", b"OFF") + _packed(b"SELECT", b"%d" % self._database))
             batch: list[bytes] = []
             for user in users:
                 key = self.ledger.key(self.name(user)).encode()
@@ -75,14 +80,6 @@ class Crowd:
             answer = connection.recv(100)
         if answer != b"+OK\r\n":
             raise RuntimeError("the server did not take the crowd")
-
-    def statistics(self) -> dict[str, dict[str, Any]]:
-        """Return what the server counted of each command since `forget_statistics`."""
-        return {name.removeprefix("cmdstat_"): row for name, row in self.server.command("INFO", "commandstats").items()}
-
-    def forget_statistics(self) -> None:
-        """Count anew."""
-        self.server.command("CONFIG", "RESETSTAT")
 
 
 def _packed(*words: bytes) -> bytes:

@@ -17,3 +17,8 @@ soak_only = pytest.mark.skipif(not SOAKING, reason="has a long form only: make s
 def short_or_long(short: _T, long: _T) -> _T:
     """Return what the run at hand is to use."""
     return long if SOAKING else short
+
+
+def tell(figure: str) -> None:
+    """Print a figure, for whoever runs with `-s`, as `make soak` does."""
+    print(figure)  # noqa: T201

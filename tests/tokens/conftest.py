@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.valkey import ValkeyServer
+from tests.tokens.legacy_support import LegacyPortal
 from tests.tokens.support import Portal, TimedClient, on_valkey
 
 
@@ -16,3 +17,11 @@ def stage(shared_valkey: ValkeyServer) -> Iterator[tuple[Portal, TimedClient]]:
     portal, client = on_valkey(shared_valkey)
     yield portal, client
     client.close()
+
+
+@pytest.fixture
+def portal(shared_valkey: ValkeyServer) -> Iterator[LegacyPortal]:
+    """Give a portal that knows the old backend's secret, on the session's server, by the test's time."""
+    portal = LegacyPortal(shared_valkey)
+    yield portal
+    portal.client.close()

@@ -6,18 +6,26 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from gateway.redis_client.scripts import Script
+from gateway.tokens.cleanup import Cleanup
 from gateway.tokens.layer import TokensLayer
 from gateway.tokens.legacy_store import LegacyStore
+from gateway.tokens.migrate import Migration
+from gateway.tokens.migration import name_of
 from gateway.tokens.redis_ledger import RedisLedger
+from gateway.tokens.rotation import Record
 from tests.support.legacy import SECRET, OldSession, write_session
 from tests.support.valkey import ValkeyServer
-from tests.tokens.support import Portal, SetClock, TimedClient, token_settings
+from tests.tokens.support import KEY, Portal, SetClock, TimedClient, records_of, token_settings
 
 _PTTL = "redis.call('PTTL', key)"
 _BY_TIME = (
     "(function() local at = redis.call('PEXPIRETIME', key) if at < 0 then return at end return at - found[1] end)()"
 )
 CHANGES: dict[str, Any] = {"legacy": {"secret": SECRET}}
+
+
+async def _at_once() -> None:
+    """Settle without waiting."""
 
 
 class LegacyClient(TimedClient):
@@ -64,6 +72,19 @@ class LegacyPortal(Portal):
             clock=clock,
             old_tokens=self.store,
         )
+
+    async def migrate(self, *, dry_run: bool = False) -> dict[str, Any]:
+        """Take everything over, and return the report."""
+        return (await Migration(self.store, self.policy, self.events.append).run(dry_run=dry_run)).as_json()
+
+    async def clean_up(self, *, dry_run: bool = False) -> dict[str, Any]:
+        """Clean up without waiting between the two looks, and return the report."""
+        job = Cleanup(self.store, self.policy, self.events.append, settle=_at_once)
+        return (await job.run(dry_run=dry_run)).as_json()
+
+    def family_of(self, old: OldSession) -> Record | None:
+        """Return what is recorded here of an old session of the usual user."""
+        return records_of(self.client.redis, KEY).get(name_of(old.family))
 
     def old_session(self, user: Any = "42", family: str = "old-1", age: int = 3600, **changes: Any) -> OldSession:
         """Write a session of the old backend that was used a minute ago and began `age` seconds before."""

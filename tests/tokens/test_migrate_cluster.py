@@ -24,7 +24,7 @@ async def _at_once() -> None:
 
 
 async def test_case_27_old_sessions_on_three_masters() -> None:
-    """given sessions all over a cluster / when migrated, counted, ended, cleaned up / then no CROSSSLOT, none missed."""
+    """given sessions all over a cluster / when migrated, counted, ended, cleaned up / then no CROSSSLOT, none left."""
     cluster = ValkeyCluster()
     await cluster.start()
     client = RedisClient.connect(RedisSettings(connect_timeout=5.0, command_timeout=10.0), cluster.url, emit=ignore)

@@ -228,6 +228,19 @@ async def test_a_cookie_speaks_for_its_user_where_tokens_travel_so() -> None:
         assert (await portal.ask("GET", None, Cookie=f"a=b; access_token={access}")).status == status
 
 
+@pytest.mark.parametrize(("which", "cleared"), [("own", True), ("other", False), ("all", True)])
+async def test_cookies_go_with_the_session_they_belong_to(which: str, cleared: bool) -> None:
+    """given the cookie carrier, when the caller's own session ends, then its cookies end with it, else they stay."""
+    clock = SetClock()
+    portal = SessionsPortal(MemoryLedger(token_settings().policy, clock), clock, carrier="cookie")
+    portal.backend.knows("42")
+    logins = [await portal.send(Exchange("POST", b"/login", client="192.0.2.77")) for _ in range(2)]
+    own, other = (f"{PATH}/{portal.read(login.cookies['refresh_token']).family}" for login in logins)
+    path = {"own": own, "other": other, "all": PATH}[which]
+    outcome = await portal.ask("DELETE", logins[0].cookies["access_token"], path)
+    assert (outcome.status, outcome.cookies) == (204, {"access_token": "", "refresh_token": ""} if cleared else {})
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_without_redis_nothing_is_known(method: str) -> None:
     """503, strict or not; nobody is told that there are no sessions."""
