@@ -25,7 +25,7 @@ JSON: Headers = [(b"Content-Type", b"application/json")]
     ],
 )
 async def test_an_unreadable_login_is_told(status: int, headers: Headers, content: bytes, told: bool) -> None:
-    """A 2xx answer that should name somebody and cannot be used passes unchanged and is told; a second factor does not."""
+    """An answer that should name somebody and cannot be used passes unchanged and is told; a second factor is not."""
     clock = SetClock()
     portal = Portal(MemoryLedger(token_settings().policy, clock), clock)
     portal.backend.status, portal.backend.headers, portal.backend.content = status, headers, content
