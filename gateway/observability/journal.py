@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from dataclasses import fields as dataclass_fields
 from typing import Any, Final
 
 import structlog
@@ -46,6 +47,9 @@ _WARNINGS: Final = frozenset(
 )
 
 
+_AUDIT_NAMES: Final = tuple(field.name for field in dataclass_fields(Audit))
+
+
 class Digest:
     """Lets the first of many through, then one a period with the count of those held back since."""
 
@@ -78,8 +82,8 @@ class Journal:
         """`strict`: token operations need Redis, so its loss is told in those words at once."""
         self._clock = clock
         self._strict = strict
-        self._log = structlog.stdlib.get_logger("gateway")
-        self._audit = structlog.stdlib.get_logger("gateway.audit")
+        self._log = structlog.stdlib.get_logger("gateway").bind()
+        self._audit = structlog.stdlib.get_logger("gateway.audit").bind()
         self._maintenance = Digest()
         self._required = Digest()
         self._claims = Digest()
@@ -149,7 +153,7 @@ class Journal:
 
 
 def _audit_fields(event: Audit) -> dict[str, Any]:
-    fields = asdict(event)
+    fields = {name: getattr(event, name) for name in _AUDIT_NAMES}
     # `token` here is a prefix of a keyed hash: it must survive redaction, so it travels under a name of its own.
     fields["token_hash"] = fields.pop("token")
     return fields

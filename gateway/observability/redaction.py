@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, Final
 
 HIDDEN: Final = "[redacted]"
@@ -30,18 +31,34 @@ _SHAPES: Final = (
         rf"\1\2{HIDDEN}",
     ),
 )
+_SUSPECT: Final = re.compile(
+    r"eyJ|://|-----BEGIN|bearer|basic|password|secret|accesskey|identifier|token|assertion", re.IGNORECASE
+)
+"""One look that rules most texts out, before each shape is looked for; every shape above holds one of these words."""
 _PEM: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+
+
+@lru_cache(maxsize=1024)
+def _is_telling(name: str) -> bool:
+    return _NAMES.search(name) is not None
 
 
 def redact(value: Any) -> Any:
     """Return the value with whatever looks like a secret replaced; containers are copied, other objects made text."""
+    if isinstance(value, str):
+        return _redact_text(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {str(k): HIDDEN if _NAMES.search(str(k)) else redact(v) for k, v in value.items()}
+        return {str(k): HIDDEN if _is_telling(str(k)) else redact(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(v) for v in value]
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return _redact_text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
+
+
+def _redact_text(text: str) -> str:
+    if _SUSPECT.search(text) is None:
+        return text
     for pattern, replacement in _SHAPES:
         text = pattern.sub(replacement, text)
     return _PEM.sub(HIDDEN, text) if "-----BEGIN" in text else text
@@ -51,5 +68,5 @@ def redact_event(logger: Any, method: str, event: MutableMapping[str, Any]) -> M
     """Redact one log line (a structlog processor)."""
     for key, value in event.items():
         if not key.startswith("_"):  # structlog's own bookkeeping
-            event[key] = HIDDEN if _NAMES.search(key) else redact(value)
+            event[key] = HIDDEN if _is_telling(key) else redact(value)
     return event

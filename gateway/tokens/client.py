@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from gateway.exchange import Exchange, header
@@ -39,6 +40,7 @@ def printable(text: bytes) -> str:
     return _NOT_PRINTABLE.sub(b" ", text)[:MAX_DEVICE].decode("ascii").strip()
 
 
+@lru_cache(maxsize=4096)
 def _network(address: str) -> str:
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
