@@ -13,7 +13,15 @@ from gateway.config.validation import Checked
 
 
 def check_guard(config: Checked[FileSettings]) -> Iterator[Problem]:
-    """Yield a warning when claims are asked for that nobody puts into a token."""
-    tokens, path = config.settings.tokens, ("tokens", "claims_from")
-    if config.sound(path, ("tokens", "mode")) and tokens.mode == "guard" and tokens.claims_from is not None:
-        yield config.document.problem(path, "has no effect with tokens.mode: guard, where the backend mints", "warning")
+    """Yield a warning for each key that is set and does nothing."""
+    tokens = config.settings.tokens
+    if not config.sound(("tokens", "mode")) or tokens.mode != "guard":
+        return
+    idle = {
+        ("tokens", "claims_from"): tokens.claims_from,
+        ("tokens", "routes", "sessions"): tokens.routes.sessions,
+    }
+    for path, value in idle.items():
+        if value is not None and config.sound(path):
+            text = "has no effect with tokens.mode: guard, where the backend mints"
+            yield config.document.problem(path, text, "warning")

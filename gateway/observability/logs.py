@@ -48,6 +48,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> logging.Ha
     root.addHandler(handler)
     level = settings.level.upper()
     logging.getLogger("gateway").setLevel(level)
+    logging.getLogger("gateway.audit").setLevel(logging.INFO)  # the trail is complete at every level
     root.setLevel(max(logging.getLevelName(level), logging.INFO))
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of every change in a folder
     logging.captureWarnings(True)

@@ -17,5 +17,7 @@ def test_a_refresh_secret_is_enough(place: Place) -> None:
 def test_what_has_no_effect_is_told(place: Place) -> None:
     """Claims are a matter of whoever mints."""
     text = f"{GUARD}  refresh_secret: {SECRET}\n  claims_from: GET /internal/users/{{sub}}\n"
+    routes = place.config(f"{GUARD}  refresh_secret: {SECRET}\n  routes: {{sessions: /s}}\n").warnings()
+    assert [line.split(": ")[1] for line in routes] == ["tokens.routes.sessions"]
     (warning,) = place.config(text).warnings()
     assert "tokens.claims_from: has no effect with tokens.mode: guard" in warning

@@ -11,7 +11,9 @@ import pytest
 import structlog
 
 from gateway.observability import logs
+from gateway.observability.journal import Journal
 from gateway.observability.settings import LogSettings
+from gateway.tokens.events import Audit
 
 
 @pytest.fixture
@@ -31,6 +33,20 @@ def test_a_line_is_one_json_object_with_time_level_and_logger(stream: io.StringI
     assert (ours["event"], ours["number"], ours["level"], ours["logger"]) == ("Hello", 1, "info", "gateway.test")
     assert (theirs["event"], theirs["level"]) == ("odd thing", "warning")
     assert ours["timestamp"].endswith("Z")
+
+
+def test_the_audit_trail_is_complete_at_every_level() -> None:
+    """`log.level: error` silences what is merely of interest, and no audit line."""
+    stream = io.StringIO()
+    handler = logs.configure(LogSettings(level="error"), stream)
+    try:
+        journal = Journal()
+        journal(Audit("refresh", "rotated", "u", "f", token="9f2c"))
+        structlog.stdlib.get_logger("gateway.test").warning("Hello")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    (line,) = map(json.loads, stream.getvalue().splitlines())
+    assert (line["event"], line["audit"], line["token_hash"]) == ("Token audit", True, "9f2c")
 
 
 def test_secrets_in_a_traceback_are_redacted(stream: io.StringIO) -> None:
