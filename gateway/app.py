@@ -172,7 +172,10 @@ class Gateway:
 
     def _prepare_reload(self, settings: GatewaySettings) -> Callable[[], None]:
         keys, tokens = self._keys, settings.file.tokens
-        return partial(setattr, keys, "ring", Ring.of(tokens)) if keys and tokens.enabled else lambda: None
+        ring = Ring.of(tokens) if keys and tokens.enabled else None
+        # Keys for another mode wait for the restart that the mode waits for.
+        serves = ring is not None and ring.serves(self._settings.file.tokens.mode)
+        return partial(setattr, keys, "ring", ring) if serves else lambda: None
 
     def emit(self, event: Event) -> None:
         """Hand what a room reports to the metrics and to the log."""

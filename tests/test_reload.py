@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway import reload as module
+from gateway.app import Gateway
 from gateway.config import GatewaySettings, load
 from gateway.observability.metrics import Metrics
 from gateway.reload import Reload, waits_for_restart
@@ -239,3 +240,24 @@ def test_keys_wait_for_nothing_and_all_else_is_named(place: Place) -> None:
     assert waits_for_restart(running, load(place.file, {}).settings) == []
     place.write(place.file, CONFIG + "  issuer: other\nlog: {level: debug}\n")
     assert waits_for_restart(running, load(place.file, {}).settings) == ["tokens", "log"]
+
+
+async def test_keys_for_another_mode_wait_with_it(place: Place) -> None:
+    """A sound file for `mode: guard` without access keys leaves a gateway that issues its own; tokens are named."""
+    loaded = load(place.file, {})
+    gateway = Gateway(loaded)
+    try:
+        assert gateway._keys is not None
+        before = gateway._keys.ring
+        guard = f"tokens:\n  enabled: true\n  mode: guard\n  keys: []\n  refresh_secret: {SECOND}\n"
+        place.write(place.file, guard)
+        found = load(place.file, {}).settings
+        gateway._prepare_reload(found)()
+        assert gateway._keys.ring is before
+        assert waits_for_restart(loaded.settings, found) == ["tokens"]
+        place.write(place.file, CONFIG)
+        place.write(place.secret, SECOND)
+        gateway._prepare_reload(load(place.file, {}).settings)()
+        assert gateway._keys.ring is not before
+    finally:
+        await gateway.aclose()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ from gateway.tokens.sessions import described
 DONE: Final = 0
 FAILED: Final = 1
 _WIDE: Final = 250
+_FAMILY: Final = re.compile(r"[0-9a-f]{24}", re.ASCII)
 PATIENCE: Final = 10.0
 """Seconds that a command may take at least: a job that goes through everything can wait."""
 
@@ -80,20 +82,25 @@ def show(user: str, config: Path | None, output: Output, environ: Mapping[str, s
 
 
 def revoke(user: str, family: str | None, config: Path | None, output: Output, environ: Mapping[str, str]) -> int:
-    """End one family of a user or all; returns the exit code."""
+    """End one family of a user or all; returns the exit code.
+
+    A family that is not named as one ends nothing: an empty argument (a variable that was not set) is not "all".
+    """
+    if family is not None and not _FAMILY.fullmatch(family):
+        print("FAMILY is 24 lower-case hexadecimal digits, as `gateway tokens list` shows it", file=sys.stderr)
+        return FAILED
 
     async def work(office: Office) -> int:
-        old = 0
         if family is None:
             closed: Sequence[str] = await office.ledger.close_all(user, "revoked")
-            old = await office.store.end_all(user)
         elif await office.ledger.close(user, family, "revoked"):
             closed = [family]
         else:
             print(f"{user} has no family {family}", file=sys.stderr)
             return FAILED
-        for name in closed:
+        for name in closed:  # before the old scheme's: what ended is told, even if the next step fails
             office.emit(Audit("revoke", "revoked by the operator", user, name))
+        old = await office.store.end_all(user) if family is None else 0
         text = f"{len(closed)} ended, and {old} of the old scheme"
         _tell(output, {"user": user, "revoked": list(closed), "old_scheme": old}, lambda: print(text))
         return DONE

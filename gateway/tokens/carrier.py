@@ -16,7 +16,11 @@ from gateway.tokens.dialect import Camel, Dialect, Operation, Pair, dialect_of, 
 from gateway.tokens.settings import CookieSettings, TokenSettings
 
 MAX_BODY: Final = 16 * 1024
-MAX_DUPLICATES: Final = 8
+MAX_OPAQUE: Final = 8
+"""Cookies of one name that count while nothing here can tell a good one: a store is asked about each."""
+MAX_PRESENTED: Final = 160
+"""Cookies of one name that are verified. The longest count: a header section of the ordinary size has no room for so
+many that are as long as a token of ours, so none is crowded out."""
 _CAMEL: Final = Camel()
 
 
@@ -60,7 +64,7 @@ class Carrier(Protocol):
 def carrier_of(settings: TokenSettings) -> Carrier:
     """Return the configured carrier."""
     dialect = dialect_of(settings.dialect)
-    body, cookies = JsonCarrier(dialect), CookieCarrier(settings.cookie, dialect)
+    body, cookies = JsonCarrier(dialect), CookieCarrier(settings.cookie, dialect, opaque=settings.mode == "guard")
     match settings.carrier:
         case "json":
             return body
@@ -130,14 +134,16 @@ class JsonCarrier:
 class CookieCarrier:
     """Two HttpOnly cookies (RFC 6265bis); script never sees a token, so none stays in the JSON either.
 
-    Several cookies of one name (an older path or domain, a sibling host's) all count as presented.
+    Several cookies of one name (an older path or domain, a sibling host's) all count as presented, and which of them is
+    good is for whoever verifies them to find; `opaque`: nobody can, so that only a few count.
     """
 
     adds_members = False
 
-    def __init__(self, settings: CookieSettings, dialect: Dialect = _CAMEL) -> None:
+    def __init__(self, settings: CookieSettings, dialect: Dialect = _CAMEL, *, opaque: bool = False) -> None:
         self._settings = settings
         self._dialect = dialect
+        self._opaque = opaque
         same_site = settings.same_site.capitalize()
         self._attributes = f"; Path={settings.path}; HttpOnly; SameSite={same_site}"
         if settings.secure:
@@ -148,9 +154,12 @@ class CookieCarrier:
     async def presented(self, exchange: Exchange, operation: Operation = "refresh") -> list[str]:
         """Read the Cookie fields, see `Carrier`. The body is not looked at."""
         await exchange.body.aclose()
-        found = values_of(exchange.headers, self._settings.refresh.encode())
-        # What has the shape of a JWT comes first, so that no number of other cookies can crowd the good one out.
-        return sorted(dict.fromkeys(found), key=lambda value: value.count(".") != 2)[:MAX_DUPLICATES]
+        found = list(dict.fromkeys(values_of(exchange.headers, self._settings.refresh.encode())))
+        if not self._opaque and len(found) > MAX_PRESENTED:
+            found = sorted(found, key=len, reverse=True)[:MAX_PRESENTED]
+        # What has the shape of a JWT comes first: its fault is the one to tell of, and likelier an opaque one is good.
+        found.sort(key=lambda value: value.count(".") != 2)
+        return found[:MAX_OPAQUE] if self._opaque else found
 
     def reply(self, pair: Pair) -> Reply:
         """Answer with the cookies, and say in JSON when to come back."""

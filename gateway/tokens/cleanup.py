@@ -35,6 +35,8 @@ Kind = Literal["token", "family", "member"]
 SETTLE: Final = 10.0
 """Seconds between the two looks."""
 BATCH: Final = 1000
+FOREIGN: Final = Finding("foreign", goes=False)
+"""A key of another type, or without any text: nobody knows whose it is, so it stays."""
 LOOKING: Final = "looking"
 REMOVING: Final = "removing"
 
@@ -141,8 +143,10 @@ class Cleanup:
             async for keys in scanned(self._store, prefix, batch):
                 yield await self._look([Place(kind, key) for key in keys])
         async for keys in scanned(self._store, USER, batch):
-            sets = zip(keys, await each(keys, self._store.members), strict=True)
-            yield await self._look([Place("member", key, member) for key, members in sets for member in members])
+            sets = list(zip(keys, await each(keys, self._store.members), strict=True))
+            foreign = await self._foreign([key for key, members in sets if not members])
+            members = await self._look([Place("member", key, member) for key, members in sets for member in members])
+            yield [*members, *foreign]
 
     async def _look(self, places: Sequence[Place]) -> list[Found]:
         """Return what is at each place; one where nothing is any more is left out."""
@@ -163,7 +167,7 @@ class Cleanup:
         for place, (value, ttl), token, name, user in zip(places, values, tokens, names, users, strict=True):
             if value is not None:
                 finding = judge_token(token, families[name], ttl, records[user], now, self._policy)
-                found.append(Found(place, finding, value, user, name))
+                found.append(Found(place, finding if value else FOREIGN, value, user, name))
         return found
 
     async def _look_at_families(self, places: list[Place]) -> list[Found]:
@@ -179,7 +183,7 @@ class Cleanup:
             if value is not None:
                 name = place.key.removeprefix(FAMILY)
                 finding = judge_family(name, family, read_token(digest, token), records[user])
-                found.append(Found(place, finding, value, user, name))
+                found.append(Found(place, finding if value else FOREIGN, value, user, name))
         return found
 
     async def _look_at_members(self, places: list[Place]) -> list[Found]:
@@ -192,6 +196,12 @@ class Cleanup:
             )
             for place, user in zip(places, users, strict=True)
         ]
+
+    async def _foreign(self, keys: list[str]) -> list[Found]:
+        """Return those of the keys that are there, although no member of a set could be read from them."""
+        _, values = await read_many(self._store, keys)
+        held = [key for key, (value, _) in zip(keys, values, strict=True) if value is not None]
+        return [Found(Place("member", key), FOREIGN, b"", key.removeprefix(USER), "") for key in held]
 
     async def _families(self, names: Iterable[str]) -> dict[str, Any]:
         wanted = list(dict.fromkeys(names))

@@ -27,6 +27,8 @@ from gateway.tokens.settings import TokenSettings
 from gateway.tokens.standstill import Standstill
 
 JITTER = 0.05
+MAX_CLAIMS = 64
+"""Verified tokens of one request that count, about as many as a header section holds; a store is told of each."""
 RETRY_AFTER = 2.0
 """Seconds a client is asked to wait when Redis is away."""
 
@@ -85,22 +87,26 @@ class Desk:
     async def claims(self, exchange: Exchange, operation: Operation = "refresh") -> list[Claim]:
         """Return the refresh tokens that a request presents, at least one: the newest first, equals as they came.
 
+        Only what is verified is counted against `MAX_CLAIMS`, so that no number of forgeries hides a good token.
+
         Raises:
             GatewayError: `invalid-request` when there is none or it is no JWT, `invalid-token` when it is not ours.
         """
         refuse_query(exchange, self.dialect)
         texts = await self.carrier.presented(exchange, operation)
+        client = client_of(exchange)
         claims: list[Claim] = []
         error: GatewayError | None = None
         for text in texts:
             try:
-                claims.append(self._verified(text, client_of(exchange)))
+                claims.append(self._verified(text, client))
             except MalformedToken:
                 error = error or malformed()
             except InvalidToken:
                 error = error or self.refusal("not minted here as a refresh token")
         if claims:
-            return sorted(claims, key=lambda claim: (claim.token.issued_at, claim.token.generation), reverse=True)
+            claims.sort(key=lambda claim: (claim.token.issued_at, claim.token.generation), reverse=True)
+            return claims[:MAX_CLAIMS]
         raise error or malformed()
 
     def _verified(self, text: str, client: Client) -> Claim:

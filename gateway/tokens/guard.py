@@ -11,6 +11,7 @@ is an ambiguous outcome, which only the backend can resolve, so the token is cla
 | answered (spent or not) | in grace | `Kept`: the same answer again |
 | spent, its answer lost or too large | in grace | `Claimed`: the backend decides, no alarm |
 | spent | after grace | `Spent`: reuse; never forwarded |
+| spent, and its successor traded too | at any time | the same: only the parent of the current token is answered |
 
 A token belongs to a family, and the family to a user: those records are the ledger's (`families`), so that whoever ends
 a family there ends it here. A tombstone wins over every row of the table, and over a commit.
@@ -105,8 +106,15 @@ class Turned:
     evicted: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """A token's family lives, and is two trades or more ahead of it."""
+
+
 Presented = Claimed | Kept | Busy | Spent
 """What the record of a token says."""
+Standing = Ended | Overtaken | None
+"""What a family says of a token of its own; None when it lives, or nothing is known of it."""
 Verdict = Presented | Ended
 """What a token meets, its family considered."""
 Commit = Turned | Ended
@@ -177,17 +185,32 @@ def trade(token: Token | None, owner: str, lineage: Lineage, now: int, *, spent:
     return replace(known, owner="", claimed_until=0) if known.owner == owner else known
 
 
-def standing(user: User, family: str, auth_time: int) -> Ended | None:
-    """Return why a family has ended, None when it lives or nothing is known of it.
+def standing(user: User, lineage: Lineage) -> Standing:
+    """Return what a family says of a token.
 
-    Up to the user's floor the unknown count as ended: their tombstones were crowded out.
+    Up to the user's floor the unknown count as ended: their tombstones were crowded out. A family that is behind its
+    token lost a trade with a server, and nothing is held against the token.
     """
-    match user.records.get(family):
+    match user.records.get(lineage.family):
         case Tombstone(reason=reason):
             return Ended(reason)
-        case None if auth_time <= user.floor:
+        case Family(generation=generation) if generation > lineage.generation + 1:
+            return Overtaken()
+        case None if lineage.auth_time <= user.floor:
             return Ended("revoked")
     return None
+
+
+def judge(result: Presented, spent: bool, standing: Standing) -> Verdict:
+    """Return what a token meets, its family considered.
+
+    One that was not spent may be overtaken for no fault of its holder's (a commit broke off): the backend decides.
+    """
+    if isinstance(standing, Ended):
+        return standing
+    if isinstance(standing, Overtaken) and spent and result.lineage is not None:
+        return Spent(result.lineage)
+    return result
 
 
 def turn(user: User, lineage: Lineage, device: str, now: int, policy: Policy) -> Commit:
@@ -195,14 +218,17 @@ def turn(user: User, lineage: Lineage, device: str, now: int, policy: Policy) ->
 
     One that is not known is admitted, and the user's oldest go while there are too many. A family is remembered for
     `refresh_ttl` from its last turn; how long its tokens live is the backend's affair. It counts as adopted, because
-    its tokens may be older than the dataset.
+    its tokens may be older than the dataset. A tombstone is kept for as long as that as well: the backend has just
+    given a successor, and it must not outlive what refuses it.
     """
     auth_time = lineage.auth_time or now // 1000
-    ended = standing(user, lineage.family, lineage.auth_time or user.floor + 1)
-    if ended is not None:
-        return ended
     expires = now // 1000 + policy.refresh_ttl
     known = user.records.get(lineage.family)
+    if isinstance(known, Tombstone):
+        user.records[lineage.family] = replace(known, until=max(known.until, expires))
+        return Ended(known.reason)
+    if known is None and lineage.auth_time and auth_time <= user.floor:
+        return Ended("revoked")
     evicted: tuple[str, ...] = ()
     if isinstance(known, Family):
         auth_time, generation = known.auth_time, max(known.generation, lineage.generation)

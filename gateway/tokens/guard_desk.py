@@ -2,18 +2,23 @@
 
 The one idea: as in `desk`, a client hears one public text whatever was wrong with its token; which it was stands in the
 trail. Unlike there, nothing is minted and nothing is read from a token but hints.
+
+With several refresh secrets a token has several names. It is recorded under one of them, and only that record counts. A
+token without a record is claimed under all of its names, in their order and not that of the secrets, so replicas that
+have one secret in common never forward it both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.events import Emit, ignore
-from gateway.exchange import Buffered, Exchange, Headers, without
+from gateway.exchange import Buffered, Exchange, Headers, header_values, without
 from gateway.tokens.answer import Resumed
 from gateway.tokens.carrier import MAX_BODY, carrier_of, refuse_query
 from gateway.tokens.claims import MAX_TOKEN
@@ -22,12 +27,13 @@ from gateway.tokens.cookies import values_of, without_cookie
 from gateway.tokens.desk import RETRY_AFTER
 from gateway.tokens.dialect import Operation, dialect_of, malformed
 from gateway.tokens.events import Audit, ExcessFamiliesCleaned, TokenOperation
-from gateway.tokens.guard import Busy, Claimed, Kept, Lineage
+from gateway.tokens.guard import Busy, Claimed, Kept, Lineage, Spent
 from gateway.tokens.guard_answer import Reader
 from gateway.tokens.guard_steps import GuardSteps, Met
 from gateway.tokens.guard_store import GuardStore
-from gateway.tokens.guard_vault import Vault
+from gateway.tokens.guard_vault import Vault, misspelt
 from gateway.tokens.keys import Keys
+from gateway.tokens.rotation import Ended
 from gateway.tokens.settings import TokenSettings
 
 _ACCEPT_ENCODING: Final = frozenset((b"accept-encoding",))
@@ -35,11 +41,26 @@ _ACCEPT_ENCODING: Final = frozenset((b"accept-encoding",))
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A token that a request presents, by one of its names."""
+    """A token that a request presents, and the names it may be known by."""
 
     text: str = field(repr=False)
-    name: str
+    names: tuple[str, ...]
     client: Client
+
+    @property
+    def name(self) -> str:
+        """The name that it gets when it is not known."""
+        return self.names[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a token met under the name that counts."""
+
+    met: Met
+    name: str
+    held: tuple[str, ...] = ()
+    """The names that it is claimed under."""
 
 
 class GuardDesk:
@@ -58,10 +79,11 @@ class GuardDesk:
         self._carrier = carrier_of(settings)
 
     async def shown(self, exchange: Exchange, operation: Operation) -> list[Shown]:
-        """Return what a request presents, at least one token, under all of their names; it can still be forwarded.
+        """Return what a request presents, at least one token; it can still be forwarded.
 
         Raises:
-            GatewayError: `invalid-request`, when it presents none, or one that is none.
+            GatewayError: `invalid-request`, when it presents none, or one that is none, or a JWT in a
+                spelling that is not its own.
         """
         refuse_query(exchange, self._dialect)
         content = await _in_memory(exchange)
@@ -69,10 +91,10 @@ class GuardDesk:
             raise malformed()
         probe = replace(exchange, body=Buffered(content or b""))
         texts = await self._carrier.presented(probe, operation)
-        if not texts or not all(0 < len(text) <= MAX_TOKEN for text in texts):
+        if not texts or not all(0 < len(text) <= MAX_TOKEN for text in texts) or any(map(misspelt, texts)):
             raise malformed()
         client = client_of(exchange)
-        return [Shown(text, name, client) for text in texts for name in self.vault.names(text)]
+        return [Shown(text, names, client) for names, text in {self.vault.names(text): text for text in texts}.items()]
 
     async def chosen(self, shown: list[Shown]) -> Shown:
         """Return the token that counts: the first of those that are good for most.
@@ -82,10 +104,49 @@ class GuardDesk:
         if len(shown) == 1:
             return shown[0]
         try:
-            met = [(await self.steps.look(each.name), each) for each in shown]
+            met = [((await self.look(each)).met, each) for each in shown]
         except StoreUnavailable:
             return shown[0]
         return min(met, key=lambda pair: _rank(pair[0]))[1]
+
+    async def look(self, shown: Shown) -> Found:
+        """Tell what a token would meet, under whichever of its names it is known."""
+        found = [Found(await self.steps.look(name), name) for name in shown.names]
+        return min(found, key=lambda each: (_weight(each.met), each.name)) if len(found) > 1 else found[0]
+
+    async def claim(self, shown: Shown, owner: str, *, again: bool = False) -> Found:
+        """Claim a token for `owner`, see `GuardSteps.claim`: its record, or without one all of its names."""
+        if len(shown.names) > 1:
+            found = await self.look(shown)
+            if found.met.lineage is None:
+                return await self._claim_unknown(shown, owner)
+            name = found.name
+        else:
+            name = shown.name
+        return Found(await self.steps.claim(name, owner, again=again), name, (name,))
+
+    async def release(self, names: Iterable[str], owner: str) -> None:
+        """Take claims back."""
+        for name in names:
+            await self.steps.release(name, owner)
+
+    async def _claim_unknown(self, shown: Shown, owner: str) -> Found:
+        """Claim every name of a token, or none: then another replica has it, or gave it a record meanwhile."""
+        held: list[str] = []
+        for name in sorted(shown.names):
+            try:
+                met = await self.steps.claim(name, owner)
+            except StoreUnavailable:
+                with suppress(StoreUnavailable):  # they would run out by themselves
+                    await self.release(held, owner)
+                raise
+            if met.verdict != Claimed(None):
+                await self.release([*held, name], owner)
+                if isinstance(met.verdict, Claimed):  # a record that came after the look: its claim is another's turn
+                    return await self.claim(shown, owner)
+                return Found(met, name)
+            held.append(name)
+        return Found(met, shown.name, tuple(held))
 
     def refusal(self, private: str) -> GatewayError:
         """Return the one answer for every token that is not good (RFC 9110 section 15.5.2)."""
@@ -126,12 +187,15 @@ def readable(headers: Headers) -> Headers:
 
 
 def only_cookie(headers: Headers, name: bytes, value: str) -> Headers:
-    """Return a request's fields with `value` as the only cookie `name`, if there are others beside it.
+    """Return a request's fields with `value` as the only cookie `name`; with none, if it came in the content.
 
-    The backend is to judge the token that was claimed; of duplicates, servers take whichever they like.
+    The backend is to judge the token that was claimed; of duplicates, and of cookie and content, servers take whichever
+    they like.
     """
     values = values_of(headers, name)
-    if value not in values or len(set(values)) == 1:
+    if value not in values:
+        return without_cookie(headers, name)
+    if len(set(values)) == 1 and _count(headers, name) == len(values):
         return headers
     cookie = b"%b=%b" % (name, value.encode("latin-1"))
     rest = without_cookie(headers, name)
@@ -141,7 +205,32 @@ def only_cookie(headers: Headers, name: bytes, value: str) -> Headers:
     return [*rest, (b"Cookie", cookie)]
 
 
+def _count(headers: Headers, name: bytes) -> int:
+    """Count the cookies that some server may take for `name`: there are those that trim it."""
+    lines = header_values(headers, b"cookie")
+    return sum(pair.partition(b"=")[0].strip() == name for line in lines for pair in line.split(b";"))
+
+
+def _weight(met: Met) -> int:
+    """Order what one token meets under its names: a record before a claim before nothing, the strictest first."""
+    match met.verdict:
+        case Ended():
+            return 0
+        case Spent():
+            return 1
+        case Kept():
+            return 2
+        case Busy(lineage=Lineage()):
+            return 3
+        case Claimed(lineage=Lineage()):
+            return 4
+        case Busy():
+            return 5
+    return 6
+
+
 def _rank(met: Met) -> int:
+    """Order what different tokens meet."""
     match met.verdict:
         case Claimed(lineage=Lineage()) | Busy(lineage=Lineage()):
             return 0

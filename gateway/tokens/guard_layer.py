@@ -100,8 +100,8 @@ class GuardLayer:
         desk, client, family = self._desk, client_of(exchange), new_family()
         user = brought.user or next(filter(None, map(user_in, brought.tokens)), family)
         lineage = Lineage(user, family, 0)
-        names = tuple(desk.vault.names(token)[0] for token in brought.tokens)
         try:
+            names = await self._naming(brought.tokens)
             turned = await desk.steps.open(user, family, names, client.note)
         except StoreUnavailable as away:
             desk.note("issue", "uncommitted", lineage, client, f"uncommitted, Redis: {away.kind}")
@@ -110,6 +110,15 @@ class GuardLayer:
         if isinstance(turned, Turned):
             desk.emit(FamiliesAtLogin(turned.count))
             desk.note_evicted(user, turned.evicted)
+
+    async def _naming(self, tokens: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names to record a login's tokens under: what is known by an older one counts anew there too."""
+        naming: dict[str, None] = {}
+        for token in tokens:
+            first, *older = self._desk.vault.names(token)
+            naming[first] = None
+            naming.update({name: None for name in older if (await self._desk.steps.look(name)).lineage is not None})
+        return tuple(naming)
 
     async def _logout(self, exchange: Exchange, forward: Handler) -> Reply:
         """End the families of what is presented, and forward: the backend has its own to end.
@@ -135,7 +144,7 @@ class GuardLayer:
         desk = self._desk
         for each in shown:
             try:
-                met = await desk.steps.look(each.name)
+                met = (await desk.look(each)).met
                 if met.lineage is None:  # from before the gateway: the backend's to end
                     desk.note("logout", "nothing", None, each)
                     continue

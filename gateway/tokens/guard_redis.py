@@ -6,7 +6,7 @@ scripts see it too, so listing, the cap and revoking are the same in both modes.
 presented to anybody: names are hashes, answers are sealed.
 
 Every record expires: a claim with its time, a token `refresh_ttl` after it was given or traded (spent ones are
-remembered for as long as they could still be tried), an answer soon after its grace.
+remembered for as long as they could still be tried), an answer as long after its grace as that may have stood still.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.scripts import load
 from gateway.tokens import guard
-from gateway.tokens.guard import KEY_ID, Busy, Claimed, Commit, Kept, Lineage, Spent, Turned
+from gateway.tokens.guard import KEY_ID, Busy, Claimed, Commit, Kept, Lineage, Overtaken, Spent, Standing, Turned
 from gateway.tokens.guard_store import Seen, Terms, burial
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Ended
@@ -49,8 +49,8 @@ class RedisGuard:
         terms = self._terms
         pauses = ",".join(f"{ago}:{length}" for ago, length in terms.pauses())
         arguments = (owner, terms.claim_ms, terms.policy.grace_ms, pauses, int(again), int(claim))
-        verdict, now, *rest = await self._client.run(self._claim, [self.key(name)], arguments)
-        return Seen(_presented(verdict, *rest), now)
+        verdict, now, spent, *rest = await self._client.run(self._claim, [self.key(name)], arguments)
+        return Seen(_presented(verdict, *rest), now, spent == 1)
 
     async def release(self, name: str, owner: str) -> None:
         """Take a claim back, see `GuardStore`."""
@@ -75,11 +75,13 @@ class RedisGuard:
         sealed: bytes | None = await self._client.call("GET", self._answer(name))
         return sealed
 
-    async def standing(self, lineage: Lineage) -> Ended | None:
-        """Tell whether a family has ended, see `GuardStore`."""
-        arguments = (lineage.family, lineage.auth_time)
-        _, *reason = await self._client.run(self._standing, [self._ledger.key(lineage.user)], arguments)
-        return Ended(reason[0].decode()) if reason else None
+    async def standing(self, lineage: Lineage) -> Standing:
+        """Tell how a token stands in its family, see `GuardStore`."""
+        arguments = (lineage.family, lineage.auth_time, lineage.generation)
+        word, _, *rest = await self._client.run(self._standing, [self._ledger.key(lineage.user)], arguments)
+        if word == b"ended":
+            return Ended(rest[0].decode())
+        return Overtaken() if word == b"overtaken" else None
 
     async def turn(self, lineage: Lineage, device: str) -> Commit:
         """Note a turn, see `GuardStore`."""

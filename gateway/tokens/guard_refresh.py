@@ -55,6 +55,10 @@ class _Flight:
     owner: str
     again: bool = False
     """The kept answer was not there."""
+    name: str = ""
+    """Where its record is, or goes."""
+    held: tuple[str, ...] = ()
+    """The names that are claimed."""
 
 
 class GuardRefresh:
@@ -142,7 +146,8 @@ class GuardRefresh:
         desk, pause = self._desk, _FIRST_PAUSE
         deadline = desk.clock.monotonic() + self._patience
         while True:
-            met = await desk.steps.claim(flight.shown.name, flight.owner, again=flight.again)
+            found = await desk.claim(flight.shown, flight.owner, again=flight.again)
+            met, flight.name, flight.held = found.met, found.name, found.held
             if not isinstance(met.verdict, Busy):
                 return met
             if desk.clock.monotonic() >= deadline:
@@ -155,11 +160,11 @@ class GuardRefresh:
         """Open the answer that was kept; when it is not there, only the backend can tell."""
         desk, shown = self._desk, flight.shown
         try:
-            sealed = await desk.steps.recall(shown.name)
+            sealed = await desk.steps.recall(flight.name)
         except StoreUnavailable as away:  # the backend may take a token that it has traded for stolen
             desk.note("refresh", "redis_required", lineage, shown)
             raise desk.redis_required(f"refresh: {away.kind}") from None
-        answer = desk.vault.open(shown.text, shown.name, sealed) if sealed is not None else None
+        answer = desk.vault.open(shown.text, flight.name, sealed) if sealed is not None else None
         if answer is None:
             flight.again = True
             return await self._answer(flight)
@@ -221,12 +226,14 @@ class GuardRefresh:
         desk, shown = self._desk, flight.shown
         brought = await desk.reader.read(answer.reply())
         lineage = met.lineage or self._lineage(shown, brought, met.now)
-        others = tuple(desk.vault.names(token)[0] for token in brought.tokens if token != shown.text)
-        successors = () if shown.text in brought.tokens else others
-        sealed = desk.vault.seal(shown.text, shown.name, answer)
-        deal = Deal(shown.name, flight.owner, lineage, successors, sealed, shown.client.note)
+        brings = tuple(dict.fromkeys(desk.vault.names(token)[0] for token in brought.tokens))
+        successors = () if desk.vault.names(shown.text)[0] in brings else brings
+        sealed = desk.vault.seal(shown.text, flight.name, answer)
+        deal = Deal(flight.name, flight.owner, lineage, successors, sealed, shown.client.note)
         try:
             turned = await desk.steps.commit(deal)
+            if flight.held != (flight.name,):  # the record is there before the claims on other names go
+                await self._released(flight)
         except StoreUnavailable as away:
             desk.note("refresh", "uncommitted", lineage, shown, f"uncommitted, Redis: {away.kind}")
             return
@@ -245,7 +252,7 @@ class GuardRefresh:
 
     async def _released(self, flight: _Flight) -> None:
         with suppress(StoreUnavailable):  # then it runs out by itself
-            await self._desk.steps.release(flight.shown.name, flight.owner)
+            await self._desk.release(flight.held, flight.owner)
 
 
 def _own(error: Exception | None) -> Exception:

@@ -22,8 +22,9 @@ token's record: spent, the claim gone. Only the last makes the token spent, so a
 and in no row is a token taken for stolen that nobody was given an answer for.
 
 **Ending a family** while a refresh of it is in flight: the tombstone is in the user's hash, and step 1 looks there. It
-stays, the successor joins the ended family, and is refused when it comes. A token from before the gateway joins a
-family that began when it was claimed, so the floor of a revoke-all that came meanwhile holds for it too.
+stays, and lasts as long as the successor, which joins the ended family and is refused when it comes. A token from
+before the gateway joins a family that began when it was claimed, so the floor of a revoke-all that came meanwhile holds
+for it too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.errors import StoreUnavailable
-from gateway.tokens.guard import Commit, Lineage, Turned, Verdict
+from gateway.tokens import guard
+from gateway.tokens.guard import Commit, Lineage, Spent, Turned, Verdict
 from gateway.tokens.guard_store import GuardStore
 from gateway.tokens.rotation import Ended
 
@@ -73,14 +75,14 @@ class GuardSteps:
         return await self._met(name, "", again=False, claim=False)
 
     async def claim(self, name: str, owner: str, *, again: bool = False) -> Met:
-        """Claim a token for `owner`, see `guard.present`; one of an ended family is not claimed."""
+        """Claim a token for `owner`, see `guard.present`; one that its family refuses is not claimed."""
         try:
             met = await self._met(name, owner, again=again, claim=True)
         except StoreUnavailable:
             with suppress(StoreUnavailable):  # the claim may have been written; it would run out by itself
                 await self._store.release(name, owner)
             raise
-        if isinstance(met.verdict, Ended):
+        if isinstance(met.verdict, Ended | Spent):
             await self._store.release(name, owner)
         return met
 
@@ -119,5 +121,5 @@ class GuardSteps:
     async def _met(self, name: str, owner: str, *, again: bool, claim: bool) -> Met:
         seen = await self._store.present(name, owner, again=again, claim=claim)
         lineage = seen.result.lineage
-        ended = await self._store.standing(lineage) if lineage is not None else None
-        return Met(ended or seen.result, lineage, seen.now)
+        standing = await self._store.standing(lineage) if lineage is not None else None
+        return Met(guard.judge(seen.result, seen.spent, standing), lineage, seen.now)

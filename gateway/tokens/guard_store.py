@@ -12,13 +12,14 @@ from typing import Protocol
 
 from gateway.clock import SYSTEM, Clock
 from gateway.tokens import families, guard
-from gateway.tokens.guard import Claimed, Commit, Lineage, Token
+from gateway.tokens.guard import Claimed, Commit, Lineage, Standing, Token
 from gateway.tokens.memory import MemoryLedger
-from gateway.tokens.rotation import Ended, Policy, Presented
-from gateway.tokens.standstill import Pauses
+from gateway.tokens.rotation import Policy, Presented
+from gateway.tokens.standstill import HORIZON, Pauses
 
-ANSWER_SLACK_MS = 60_000
-"""An answer lies longer than its grace: grace may stand still, and a commit takes its time."""
+ANSWER_SLACK_MS = int(1000 * HORIZON)
+"""An answer lies longer than its grace, which may stand still while the store's own expiry runs on: without the answer
+a retry in grace would be forwarded, and the backend may take a token that it has traded for stolen."""
 
 Tell = Callable[[], Pauses]
 
@@ -49,6 +50,8 @@ class Seen:
 
     result: guard.Presented
     now: int
+    spent: bool
+    """The backend has given another one for it."""
 
 
 class GuardStore(Protocol):
@@ -85,8 +88,8 @@ class GuardStore(Protocol):
         """Return the answer that was put away."""
         ...
 
-    async def standing(self, lineage: Lineage) -> Ended | None:
-        """Tell whether a family has ended."""
+    async def standing(self, lineage: Lineage) -> Standing:
+        """Tell whether a token's family has ended, or left the token behind."""
         ...
 
     async def turn(self, lineage: Lineage, device: str) -> Commit:
@@ -127,7 +130,7 @@ class MemoryGuard:
             claimed = guard.claim(token, owner, now, terms.claim_ms)
             until = claimed.claimed_until if claimed.lineage is None else self._tokens[name][1]
             self._tokens[name] = (claimed, until)
-        return Seen(result, now)
+        return Seen(result, now, token is not None and token.spent)
 
     async def release(self, name: str, owner: str) -> None:
         """Take a claim back, see `GuardStore`."""
@@ -158,9 +161,9 @@ class MemoryGuard:
         sealed, until = self._answers.get(name, (None, 0))
         return sealed if self._now() < until else None
 
-    async def standing(self, lineage: Lineage) -> Ended | None:
-        """Tell whether a family has ended, see `GuardStore`."""
-        return guard.standing(self._ledger.users[lineage.user], lineage.family, lineage.auth_time)
+    async def standing(self, lineage: Lineage) -> Standing:
+        """Tell how a token stands in its family, see `GuardStore`."""
+        return guard.standing(self._ledger.users[lineage.user], lineage)
 
     async def turn(self, lineage: Lineage, device: str) -> Commit:
         """Note a turn, see `GuardStore`."""

@@ -1,4 +1,5 @@
--- Notes a login or a refresh of a family of the backend's tokens, unless it has ended: a tombstone wins.
+-- Notes a login or a refresh of a family of the backend's tokens, unless it has ended: a tombstone wins, and is kept
+-- for as long as the successor that has just been given may be tried.
 --
 -- KEYS[1]  the user's hash
 -- ARGV     1 family   2 generation   3 auth_time, s; 0: it begins now   4 key id   5 device   6 refresh_ttl, s
@@ -9,14 +10,18 @@
 
 local name, generation, auth = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local known = parse(redis.call('HGET', KEY, name))
-if known and not known.live then return { 'ended', NOW, known.reason } end
+local expires = NOW_S + tonumber(ARGV[6])
+if known and not known.live then
+  write_tombstone(name, known.reason, math.max(known.till, expires), known.auth)
+  return { 'ended', NOW, known.reason }
+end
 if auth == 0 then
   auth = NOW_S
 elseif not known and auth <= tonumber(redis.call('HGET', KEY, 'floor') or '0') then
+  keep_until(expires) -- the floor is what refuses the successor
   return { 'ended', NOW, 'revoked' }
 end
 
-local expires = NOW_S + tonumber(ARGV[6])
 if known then
   known.generation, known.rotated, known.expires = math.max(known.generation, generation), NOW, expires
   write_live(name, known)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway.tokens.settings import Algorithm, KeySettings, RefreshSecretSettings, TokenSettings
+
+Mode = Literal["issue", "guard"]
 
 HS256_BYTES: Final = 32
 """RFC 7518 section 3.2: a key is at least as long as the hash it is used with."""
@@ -93,6 +95,10 @@ class Ring:
         """
         access = tuple(map(access_key, settings.keys))
         return cls(access, tuple(map(RefreshSecret, _roots(settings, access))))
+
+    def serves(self, mode: Mode) -> bool:
+        """Tell whether all is there that a mode signs with; `guard` mints no access tokens."""
+        return bool(self.refresh) and (mode == "guard" or bool(self.access))
 
     def access_key(self, kid: object) -> AccessKey | None:
         """Return the key of access tokens with this id."""

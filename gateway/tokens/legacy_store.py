@@ -76,10 +76,14 @@ class LegacyStore:
         return replace(presented, auth_time=auth_time)
 
     async def end_all(self, user: str) -> int:
-        """End the user's sessions of the old scheme, by the set that it kept of them; return how many there were."""
+        """End the user's sessions of the old scheme, by the set that it kept of them; return how many there were.
+
+        A family that cannot be read, or is a key of another type, ends nobody else's turn: it is passed over.
+        """
         client, ended = self._client, 0
         for name in await self.members(f"{USER}{user}"):
-            family = read_family(await client.call("GET", f"{FAMILY}{name}"))
+            _, [(value, _)] = await self.peek([f"{FAMILY}{name}"])
+            family = read_family(value)
             if isinstance(family, OldFamily) and family.user == user:
                 await client.call("DEL", f"{TOKEN}{family.digest}")
                 await client.call("DEL", f"{FAMILY}{name}")
@@ -95,7 +99,7 @@ class LegacyStore:
         """
         arguments: list[Any] = [self._policy.max_families, mode]
         for family in families:
-            times = (family.rotated_ms, family.auth_time, family.expires)
+            times = (family.rotated_ms, family.auth_time, family.expires, family.began)
             arguments += [family.name, family.mark, *times, family.own, family.note]
         count, *states = await self._client.run(self._takeover, [self.key(user)], arguments)
         told = [state.decode() for state in states]

@@ -47,13 +47,14 @@ class LoginDesk:
             raise
 
     async def _with_family(self, answer: Answer, login: Login, client: Client) -> Reply:
-        family = new_family()
+        family, minted = new_family(), ""
 
         async def undelivered() -> None:
-            await self._take_back(login.user, family, client)
+            await self._take_back(login.user, family, client, minted)
 
         try:
             pair = await self._start(login, family, client)
+            minted = pair.refresh
             return answer.with_pair(pair, self._desk.carrier, undelivered)
         except BaseException:
             await undelivered()
@@ -67,14 +68,16 @@ class LoginDesk:
             if desk.settings.require_redis:
                 self._note("redis_required", user, family, client)
                 raise desk.redis_required(f"login: {away.kind}", []) from None
-            self._note("degraded", user, family, client)
             record = self._of_our_own(client)
-            return desk.pair(login, family, record, record.auth_time, degraded=True)
-        self._note("ok", user, family, client)
+            pair = desk.pair(login, family, record, record.auth_time, degraded=True)
+            self._note("degraded", user, family, client, pair.refresh)
+            return pair
+        record = Family(1, desk.mint.key_id, opened.rotated_ms, opened.auth_time, opened.expires)
+        pair = desk.pair(login, family, record, opened.auth_time)
+        self._note("ok", user, family, client, pair.refresh)
         desk.emit(FamiliesAtLogin(opened.count))
         desk.note_evicted(user, opened.evicted)
-        record = Family(1, desk.mint.key_id, opened.rotated_ms, opened.auth_time, opened.expires)
-        return desk.pair(login, family, record, opened.auth_time)
+        return pair
 
     def _of_our_own(self, client: Client) -> Family:
         """Return a record by this pod's clock, for a family that no ledger knows yet."""
@@ -82,14 +85,15 @@ class LoginDesk:
         expires = self._desk.policy.expiry(now, now // 1000)
         return Family(1, self._desk.mint.key_id, now, now // 1000, expires, device=client.note)
 
-    async def _take_back(self, user: str, family: str, client: Client) -> None:
+    async def _take_back(self, user: str, family: str, client: Client, minted: str) -> None:
         """End a family whose token nobody was given, as far as the store can be reached."""
         own = self._of_our_own(client)
         presented = Presented(family, 1, own.auth_time, own.auth_time, own.expires)
         with contextlib.suppress(StoreUnavailable):
             await self._desk.ledger.end(user, presented, "undelivered")
-        self._note("undelivered", user, family, client)
+        self._note("undelivered", user, family, client, minted)
 
-    def _note(self, result: str, user: str, family: str, client: Client) -> None:
+    def _note(self, result: str, user: str, family: str, client: Client, minted: str = "") -> None:
+        hashed = self._desk.mint.fingerprint(minted) if minted else ""
         self._desk.emit(TokenOperation("issue", result))
-        self._desk.emit(Audit("issue", result, user, family, "", client.device, client.network))
+        self._desk.emit(Audit("issue", result, user, family, hashed, client.device, client.network))

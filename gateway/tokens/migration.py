@@ -87,6 +87,9 @@ class TakeOver:
     rotated_ms: int
     auth_time: int
     expires: int
+    began: int
+    """When the old backend says that it began, s; 0: it does not say. Unlike `auth_time`, which is fitted to
+    `session_ttl`, it proves whether the session is younger than an end of all."""
     own: str
     note: str
 
@@ -172,6 +175,7 @@ def take_over(
         rotated_ms=rotated,
         auth_time=auth_time,
         expires=min(expires, auth_time + policy.session_ttl),
+        began=0 if family.created_ms is None else created // 1000,
         own=own_of(token.digest),
         note=f" {family.device}",
     )

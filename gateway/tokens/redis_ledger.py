@@ -119,6 +119,8 @@ class RedisLedger:
 
     async def close(self, user: str, family: str, reason: str) -> bool:
         """End a family by its name, see `Ledger`."""
+        if not family:
+            return False  # the script reads an empty name as all of them
         known, *_ = await self._client.run(self._close, [self.key(user)], [family, reason, 0])
         return bool(known)
 

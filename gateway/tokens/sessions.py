@@ -128,25 +128,26 @@ class SessionsDesk:
         if not family or not await self._desk.ledger.close(caller.user, family, "revoked"):
             self._desk.emit(TokenOperation("revoke", "unknown"))
             raise _not_found()
-        self._note(exchange, caller, (family,), "revoked")
+        self._audit(exchange, caller, (family,), "revoked")
+        self._desk.emit(TokenOperation("revoke", "ok"))
         return self._ended(own=family == caller.family)
 
     async def _end_all(self, exchange: Exchange, caller: Caller) -> Reply:
         closed = await self._desk.ledger.close_all(caller.user, "revoked")
+        self._audit(exchange, caller, closed, "revoked-all")  # what ended is told, even if the next step fails
         if self._desk.old_tokens is not None:
             await self._desk.old_tokens.end_all(caller.user)
-        self._note(exchange, caller, closed, "revoked-all")
+        self._desk.emit(TokenOperation("revoke", "ok"))
         return self._ended(own=True)
 
     def _ended(self, *, own: bool) -> Reply:
         """Return 204; where the caller's own session ended, its cookies go too."""
         return Reply(204, [NO_STORE, *(self._desk.carrier.clear_headers() if own else [])])
 
-    def _note(self, exchange: Exchange, caller: Caller, families: tuple[str, ...], outcome: str) -> None:
-        desk, client = self._desk, client_of(exchange)
-        desk.emit(TokenOperation("revoke", "ok"))
+    def _audit(self, exchange: Exchange, caller: Caller, families: tuple[str, ...], outcome: str) -> None:
+        client = client_of(exchange)
         for family in families:
-            desk.emit(Audit("revoke", outcome, caller.user, family, "", client.device, client.network))
+            self._desk.emit(Audit("revoke", outcome, caller.user, family, "", client.device, client.network))
 
 
 def _listed(caller: Caller) -> Reply:

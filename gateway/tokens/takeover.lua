@@ -6,12 +6,13 @@
 --          2 'dry' changes nothing; 'bulk' makes room only by ending families that nobody has traded their old token
 --            of; 'live' is for one whose holder is waiting, and makes room as a login does
 --          then for each family, the most recently rotated first:
---          name   the old token's mark   rotated, ms   auth_time, s   expires, s   name of the token's tombstone   device
+--          name   the old token's mark   rotated, ms   auth_time, s   expires, s   began, s (0: not known)
+--          name of the token's tombstone   device
 --
 -- Returns {number of families, what became of each, evicted family, ...}: 'taken', 'renewed' (its old token was a newer
 -- one), 'same', 'upgraded', 'ended', 'expired', 'over_cap'. The rules are those of migration.py's summary.
 
-local FIELDS = 7
+local FIELDS = 8
 local max_families, mode = tonumber(ARGV[1]), ARGV[2]
 
 local records, live, floor = {}, {}, 0
@@ -35,7 +36,8 @@ local function state_of(family)
   if known and known.key_id == family.key_id then return 'same' end
   if family.expires * 1000 <= NOW then return 'expired' end
   if known then return 'renewed' end
-  if family.auth <= floor then return 'ended' end
+  -- Not its auth_time, which may be later than its beginning: then an end of all would not reach it.
+  if floor > 0 and family.began <= floor then return 'ended' end
   return 'taken'
 end
 
@@ -74,7 +76,8 @@ local states = {}
 for i = 3, #ARGV, FIELDS do
   local family = {
     name = ARGV[i], key_id = ARGV[i + 1], generation = 0, rotated = tonumber(ARGV[i + 2]), auth = tonumber(ARGV[i + 3]),
-    expires = tonumber(ARGV[i + 4]), own = ARGV[i + 5], device = ARGV[i + 6], adopted = true, kept = false,
+    expires = tonumber(ARGV[i + 4]), began = tonumber(ARGV[i + 5]), own = ARGV[i + 6], device = ARGV[i + 7],
+    adopted = true, kept = false,
   }
   local state = state_of(family)
   if state == 'renewed' then

@@ -15,6 +15,7 @@ import redis
 from typer.testing import CliRunner
 
 from gateway.cli import app
+from gateway.tokens.migration import name_of
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Policy
 from tests.support import leaks
@@ -113,6 +114,28 @@ def test_revoke_ends_what_was_never_migrated(gateway: Run, plain: redis.Redis) -
     ran = gateway("revoke", "42", "-o", "json")
     assert (ran.json["revoked"], ran.json["old_scheme"]) == ([], 1)
     assert plain.keys("refresh_*") == []
+
+
+def test_revoke_goes_on_past_a_key_of_another_type(
+    gateway: Run, plain: redis.Redis, shared_valkey: ValkeyServer
+) -> None:
+    """given a set that names a hash, when all are revoked, then the rest is ended, and each has its audit line."""
+    _at(shared_valkey, lambda ledger: ledger.issue("42", FAMILY, "k", ""))
+    write_session(plain, "42", "old", int(time.time()))
+    plain.hset("refresh_family:another-type", "a", "b")
+    plain.sadd("refresh_user:42", "another-type")
+    ran = gateway("revoke", "42", "-o", "json")
+    assert (ran.json["revoked"], ran.json["old_scheme"]) == ([FAMILY], 1)
+    assert [line["family"] for line in ran.trail] == [FAMILY, name_of("old")]
+
+
+@pytest.mark.parametrize("family", ["", " ", "floor", FAMILY.upper(), FAMILY + "\n", "e" * 23])
+def test_revoke_refuses_what_names_no_family(gateway: Run, shared_valkey: ValkeyServer, family: str) -> None:
+    """An empty or misspelled name is 1 with the reason, and ends nothing: only a missing one means all."""
+    _at(shared_valkey, lambda ledger: ledger.issue("42", FAMILY, "k", ""))
+    ran = gateway("revoke", "42", family)
+    assert (ran.code, ran.out, "24 lower-case hexadecimal digits" in ran.err) == (1, "", True)
+    assert _at(shared_valkey, lambda ledger: ledger.families("42")).live.keys() == {FAMILY}
 
 
 def test_rollout_dry_run_then_migration_then_clean_up(gateway: Run, plain: redis.Redis) -> None:

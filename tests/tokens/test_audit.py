@@ -40,7 +40,7 @@ async def test_every_way_of_a_family_is_told(stage: tuple[Portal, TimedClient]) 
     portal, client = stage
     first = (await portal.login()).token
     family, hashed = portal.read(first).family, portal.mint.fingerprint
-    assert _trail(portal) == [("issue", "ok", family, "", NETWORK)]
+    assert _trail(portal) == [("issue", "ok", family, hashed(first), NETWORK)]
     behind = state_of(client)
     second = (await portal.refresh(first)).token
     await portal.refresh(first)
@@ -108,7 +108,20 @@ async def test_what_happens_without_redis_is_told(stage: tuple[Portal, TimedClie
     client.before = lambda name: None
     reply = await portal.layer.handle(Exchange("POST", b"/login"), portal.backend.handle)
     await reply.body.aclose()
-    assert [line[:2] for line in _trail(portal)] == [("issue", "ok"), ("issue", "undelivered")]
+    lines = _trail(portal)
+    assert [line[:2] for line in lines] == [("issue", "ok"), ("issue", "undelivered")]
+    assert lines[0][3] == lines[1][3] != ""
+
+
+async def test_a_degraded_login_names_its_token(stage: tuple[Portal, TimedClient]) -> None:
+    """The token of a login without Redis can be followed from its first line; a refused login has none."""
+    portal, client = stage
+    strict = another_gateway(portal, require_redis=True)
+    client.before = away()
+    token = (await portal.login()).token
+    assert [line[3] for line in _trail(portal)] == [portal.mint.fingerprint(token)]
+    await strict.login()
+    assert [(line[1], line[3]) for line in _trail(strict)] == [("redis_required", ""), ("undelivered", "")]
 
 
 async def test_what_is_no_token_of_ours_leaves_no_line(stage: tuple[Portal, TimedClient]) -> None:

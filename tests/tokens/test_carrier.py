@@ -8,7 +8,15 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.exchange import Buffered, Exchange, header_values
-from gateway.tokens.carrier import MAX_BODY, BothCarrier, CookieCarrier, JsonCarrier, carrier_of, refuse_query
+from gateway.tokens.carrier import (
+    MAX_BODY,
+    MAX_PRESENTED,
+    BothCarrier,
+    CookieCarrier,
+    JsonCarrier,
+    carrier_of,
+    refuse_query,
+)
 from gateway.tokens.dialect import Camel, OAuth2, Pair
 from gateway.tokens.settings import CookieSettings
 from tests.tokens.support import token_settings
@@ -60,6 +68,23 @@ async def test_another_body_is_an_invalid_request(content: bytes) -> None:
 async def test_cookies_bring_all_of_one_name(lines: list[bytes], tokens: list[str]) -> None:
     """Every cookie of the name, over all Cookie fields, in their order, each once; names are case-sensitive."""
     assert await CookieCarrier(CookieSettings()).presented(_cookies(*lines)) == tokens
+
+
+async def test_short_cookies_never_hide_a_long_one() -> None:
+    """However many cookies of the name there are, the number is bounded, and the longest are among them."""
+    good = ".".join(["g" * 100] * 3)
+    junk = [f"a{number}.b.c" for number in range(1000)]
+    line = "; ".join(f"refresh_token={value}" for value in [*junk, good]).encode()
+    found = await CookieCarrier(CookieSettings()).presented(_cookies(line))
+    assert (len(found), good in found) == (MAX_PRESENTED, True)
+
+
+async def test_of_opaque_cookies_few_count() -> None:
+    """Where nothing tells a good one, a store is asked about each: eight at most, those like a JWT first."""
+    values = [*(f"opaque{number}" for number in range(9)), "a.b.c"]
+    line = "; ".join(f"refresh_token={value}" for value in values).encode()
+    guard = carrier_of(token_settings(carrier="cookie", mode="guard"))
+    assert await guard.presented(_cookies(line)) == ["a.b.c", *values[:7]]
 
 
 @pytest.mark.parametrize(

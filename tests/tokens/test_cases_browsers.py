@@ -151,6 +151,21 @@ async def test_case_33_a_logout_ends_every_duplicate(stage: tuple[Portal, TimedC
     assert [(await site.by_cookie(b"/refresh", token)).status for token in tokens] == [401, 401]
 
 
+@pytest.mark.parametrize("number", [8, 1000])
+async def test_case_33_junk_like_a_jwt_hides_no_token(stage: tuple[Portal, TimedClient], number: int) -> None:
+    """given many cookies like a JWT, forged ones too, before the good one / when refreshed and logged out /
+    then the good one counts, and its session is ended."""
+    site = Site(stage[0], carrier="cookie")
+    token = (await site.post(b"/login")).token
+    head, body, _ = token.split(".")
+    junk = [f"a{index}.b.c" for index in range(number)]
+    junk += [f"{head}.{body}.{index:043}" for index in range(20)]
+    refreshed = await site.by_cookie(b"/refresh", *junk, token)
+    assert (refreshed.status, generation(site.portal, refreshed)) == (200, 2)
+    assert (await site.by_cookie(b"/logout", *junk, refreshed.token)).status == 204
+    assert (await site.by_cookie(b"/refresh", refreshed.token)).status == 401
+
+
 @pytest.mark.parametrize("carrier", ["cookie", "both"])
 @pytest.mark.parametrize("path", [b"/refresh", b"/logout", b"/login"])
 @pytest.mark.parametrize("said", [EVIL, (b"Origin", b"null"), (b"Sec-Fetch-Site", b"cross-site")], ids=str)

@@ -11,7 +11,7 @@ from gateway.tokens.events import Audit, ReuseDetected
 from gateway.tokens.migrate import Migration
 from gateway.tokens.migration import name_of
 from gateway.tokens.rotation import Family, Tombstone
-from tests.support.legacy import OldSession, dump, seed_legacy, write_session
+from tests.support.legacy import TTL, OldSession, dump, seed_legacy, write_session
 from tests.tokens.legacy_support import LegacyPortal
 from tests.tokens.support import KEY, generation, records_of
 
@@ -147,6 +147,39 @@ async def test_revoke_all_ends_what_was_not_migrated(portal: LegacyPortal) -> No
     assert (await portal.migrate())["taken_over"] == 1
     assert (await portal.refresh(old.token)).status == 401
     assert (await portal.refresh(other.token)).status == 200
+
+
+@pytest.mark.parametrize("trait", ["no createdAt", "long TTL"])
+@pytest.mark.parametrize("migrated", [True, False])
+async def test_revoke_all_reaches_what_no_set_names(portal: LegacyPortal, trait: str, migrated: bool) -> None:
+    """given a session that its user's set does not name, and whose times say little / when all are ended / then its
+    token is refused, whether a run comes before it or not."""
+    redis, policy = portal.client.redis, portal.policy
+    ttl = 4 * policy.session_ttl if trait == "long TTL" else TTL
+    old = portal.old_session(ttl=ttl)
+    if trait == "no createdAt":
+        redis.set("refresh_family:old-1", json.dumps({"userId": "42", "tokenHash": old.digest}), keepttl=True)
+    redis.delete("refresh_user:42")
+    await portal.ledger.close_all("42", "revoked")
+    assert await portal.store.end_all("42") == 0
+    portal.clock.advance(5)
+    if migrated:
+        assert (await portal.migrate())["skipped"] == {"ended": 1}
+    assert (await portal.refresh(old.token)).status == 401
+
+
+async def test_a_session_that_began_after_revoke_all_is_taken_over(portal: LegacyPortal) -> None:
+    """given an end of all / when the old backend begins another session / then it is taken over."""
+    await portal.ledger.close_all("42", "revoked")
+    portal.clock.advance(70)
+    assert (await portal.refresh(portal.old_session(age=0).token)).status == 200
+
+
+async def test_without_an_end_of_all_an_unknown_beginning_is_no_harm(portal: LegacyPortal) -> None:
+    """given a session without createdAt of a user whose sessions were never all ended / then it is taken over."""
+    old = portal.old_session()
+    portal.client.redis.set("refresh_family:old-1", json.dumps({"userId": "42", "tokenHash": old.digest}), keepttl=True)
+    assert (await portal.refresh(old.token)).status == 200
 
 
 async def test_a_late_write_of_a_migration_does_not_outlive_revoke_all(portal: LegacyPortal) -> None:

@@ -121,9 +121,16 @@ async def test_what_changed_between_the_looks_is_spared(client: RedisClient, pla
 
 
 async def test_keys_of_another_type_are_left_where_they_are(client: RedisClient, plain: redis.Redis) -> None:
-    """given a list under an old name, then it is found unreadable and not removed: nobody knows what it is."""
+    """given keys of another type, then both a dry run and a run list them as kept: nobody knows what they are."""
+    plain.hset("refresh_token:" + "1" * 64, "a", "b")
     plain.rpush("refresh_family:list", "x")
     plain.set("refresh_user:text", "x")
-    report = await Cleanup(LegacyStore(client, POLICY), POLICY, settle=Settled()).run()
-    assert (report.removed, report.spared) == (0, 1)
-    assert set(plain.keys()) == {b"refresh_family:list", b"refresh_user:text"}
+    plain.rpush("refresh_user:list", "x")
+    before = dump(plain)
+    job = Cleanup(LegacyStore(client, POLICY), POLICY, settle=Settled())
+    reports = [await job.run(dry_run=dry_run) for dry_run in (True, False)]
+    for report in reports:
+        assert report.as_json()["found"] == {"token": {}, "family": {}, "member": {}}
+        assert report.as_json()["kept"] == {"token": {"foreign": 1}, "family": {"foreign": 1}, "member": {"foreign": 2}}
+        assert (report.removed, report.spared) == (0, 0)
+    assert dump(plain) == before

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.tokens import guard
 from gateway.tokens.families import User
-from gateway.tokens.guard import Busy, Claimed, Kept, Lineage, Spent, Token, Turned
+from gateway.tokens.guard import Busy, Claimed, Kept, Lineage, Overtaken, Spent, Token, Turned
 from gateway.tokens.rotation import Ended, Family, Policy, Tombstone
 
 NOW = 1_800_000_000_000
@@ -96,13 +96,40 @@ def test_a_tombstone_wins_over_a_turn() -> None:
     assert isinstance(user.records[ANN.family], Tombstone)
 
 
+def test_a_tombstone_lasts_as_long_as_a_successor_in_flight() -> None:
+    """given a family that ended while its refresh was in flight, then its tombstone lasts `refresh_ttl` from then, and
+    none is ever shortened."""
+    for until, kept_until in ((NOW // 1000 + 5, NOW // 1000 + 7200), (NOW // 1000 + 9000, NOW // 1000 + 9000)):
+        user = User({ANN.family: Tombstone("revoked", until, ANN.auth_time)})
+        guard.turn(user, ANN, "", NOW, POLICY)
+        assert user.records[ANN.family] == Tombstone("revoked", kept_until, ANN.auth_time)
+
+
+@pytest.mark.parametrize(
+    ("generation", "expected"), [(2, None), (3, None), (4, None), (5, Overtaken()), (9, Overtaken())]
+)
+def test_a_family_leaves_its_tokens_behind(generation: int, expected: object) -> None:
+    """given a token of generation 3, then it is overtaken once its successor, the fourth, has been traded too."""
+    user = User({ANN.family: Family(generation, "guard", NOW, ANN.auth_time, NOW, adopted=True, device="")})
+    assert guard.standing(user, ANN) == expected
+
+
+@pytest.mark.parametrize("result", [Kept(ANN), Claimed(ANN), Busy(ANN, NOW), Spent(ANN)])
+def test_an_overtaken_token_is_reuse_once_it_was_spent(result: guard.Presented) -> None:
+    """Whatever its record says; the family's end wins, and one that was never spent is the backend's to judge."""
+    assert guard.judge(result, True, Overtaken()) == Spent(ANN)
+    assert guard.judge(result, False, Overtaken()) == result
+    assert guard.judge(result, True, None) == result
+    assert guard.judge(result, True, Ended("revoked")) == Ended("revoked")
+
+
 def test_a_floor_wins_over_a_turn_of_the_unknown() -> None:
     """given a revoke-all, then an unknown family that began before it is not admitted; a login afterwards is."""
     user = User({}, floor=ANN.auth_time)
     assert guard.turn(user, ANN, "", NOW, POLICY) == Ended("revoked")
-    assert guard.standing(user, ANN.family, ANN.auth_time) == Ended("revoked")
+    assert guard.standing(user, ANN) == Ended("revoked")
     assert guard.turn(user, Lineage("ann", "b" * 24, 0), "", NOW, POLICY) == Turned(NOW // 1000, 1)
-    assert guard.standing(user, "b" * 24, NOW // 1000) is None
+    assert guard.standing(user, Lineage("ann", "b" * 24, NOW // 1000)) is None
 
 
 def test_the_cap_holds() -> None:
@@ -111,7 +138,7 @@ def test_the_cap_holds() -> None:
     for index, name in enumerate("abc"):
         turned = guard.turn(user, Lineage("ann", name * 24, 0), "phone", NOW + index, POLICY)
     assert turned == Turned(NOW // 1000, 2, ("a" * 24,))
-    assert guard.standing(user, "a" * 24, NOW // 1000) == Ended("evicted")
+    assert guard.standing(user, Lineage("ann", "a" * 24, NOW // 1000)) == Ended("evicted")
     family = user.records["c" * 24]
     assert isinstance(family, Family)
     assert (family.adopted, family.device, family.expires) == (True, "phone", NOW // 1000 + 7200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Buffered, Exchange, Headers, read_all
 from gateway.tokens.guard_desk import GuardDesk, only_cookie, readable
 from gateway.tokens.keys import Keys
-from tests.tokens.guard_support import guard_settings, memory_store
+from tests.tokens.guard_support import guard_settings, jwt_like, memory_store
 from tests.tokens.support import SetClock
 
 
@@ -84,6 +85,23 @@ async def test_a_large_logout_with_a_cookie_is_understood() -> None:
     assert len(await read_all(exchange.body, 100_000)) == 20_001
 
 
+async def test_a_jwt_has_one_spelling() -> None:
+    """given padding, an odd character or a loose bit in a JWT, then it is refused: it would dodge its record."""
+    token = jwt_like(sub="42")
+    for text in (token + "=", token + "%3D", token + "!", token[:-1] + "+", token + "_x", "%65" + token[1:] + "="):
+        body = Buffered(json.dumps({"refreshToken": text}).encode())
+        with pytest.raises(GatewayError) as refused:
+            await desk().shown(Exchange("POST", b"/refresh", body=body), "refresh")
+        assert refused.value.code == "invalid-request"
+
+
+async def test_spellings_of_one_cookie_are_one_token() -> None:
+    """given duplicates that a backend would take for the same token, then they are presented once."""
+    headers: Headers = [(b"Cookie", b"refresh_token=hush-a/b=; refresh_token=%68ush-a%2Fb%3D; refresh_token=hush-c")]
+    shown = await desk(carrier="cookie").shown(Exchange("POST", b"/refresh", headers), "refresh")
+    assert len(shown) == 2
+
+
 def test_fields_that_are_forwarded() -> None:
     """The answer is asked for in a form that can be read; everything else passes."""
     headers: Headers = [(b"accept-Encoding", b"br"), (b"X-A", b"\xff"), (b"Cookie", b"a=1")]
@@ -97,10 +115,12 @@ def test_fields_that_are_forwarded() -> None:
         ([b"r=x; r=x"], [b"r=x; r=x"]),
         ([b"r=y; a=1; r=x", b"r=z"], [b"a=1; r=x"]),
         ([b"r=y", b"r=x"], [b"r=x"]),
-        ([b"r=y; r=z"], [b"r=y; r=z"]),
+        ([b"r=y; a=1; r=z"], [b"a=1"]),
+        ([b"r =y; r=x; a=1"], [b"a=1; r=x"]),
+        ([b'a=1; r="x"'], [b'a=1; r="x"']),
     ],
 )
 def test_the_backend_sees_the_cookie_that_counts(before: list[bytes], after: list[bytes]) -> None:
-    """given duplicates, then only the one that was claimed is left; without any, nothing is touched."""
+    """given duplicates, then only the one that was claimed is left, and none if it came in the content."""
     headers: Headers = [(b"Cookie", line) for line in before]
     assert [value for _, value in only_cookie(headers, b"r", "x")] == after

@@ -135,6 +135,21 @@ async def test_revoke_all_during_a_refresh_wins(shared_valkey: ValkeyServer) -> 
     assert second.results() == ["ended", "ended"]
 
 
+async def test_old_generations_do_not_lead_to_the_live_token(shared_valkey: ValkeyServer) -> None:
+    """Case 5: given R1, R2, R3 within one grace, then R2 gets its answer again, and R1 ends the family unforwarded."""
+    backend = Minting()
+    async with replicas(shared_valkey, backend, 2) as (first, second):
+        tokens = [(await first.login()).token]
+        tokens += [(await first.refresh(tokens[0])).token]
+        tokens += [(await second.refresh(tokens[1])).token]
+        assert (await first.refresh(tokens[1])).token == tokens[2]
+        assert (await second.refresh(tokens[0])).code == "invalid-token"
+        assert [(await first.refresh(token)).code for token in tokens] == ["invalid-token"] * 3
+    assert backend.refreshes == tokens[:2]
+    assert second.results() == ["rotated", "reused"]
+    assert len(second.reported(ReuseDetected)) == 1
+
+
 async def test_a_dump_of_redis_is_useless(shared_valkey: ValkeyServer) -> None:
     """No key and no value holds a token, a cookie, or anything of an answer."""
     backend = Minting(by_cookie=True)

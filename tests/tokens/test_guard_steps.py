@@ -10,9 +10,10 @@ from gateway.errors import StoreUnavailable
 from gateway.tokens.guard import Claimed, Kept, Lineage, Spent, Turned
 from gateway.tokens.guard_redis import RedisGuard
 from gateway.tokens.guard_steps import Deal, GuardSteps
+from gateway.tokens.guard_store import MemoryGuard, Terms
 from gateway.tokens.rotation import Ended
 from tests.support.valkey import ValkeyServer
-from tests.tokens.guard_support import CLAIM_MS, Crash, GuardClient, fail, timed_store
+from tests.tokens.guard_support import CLAIM_MS, Crash, GuardClient, fail, guard_settings, memory_store, timed_store
 from tests.tokens.support import START, SetClock
 
 OLD, NEW = "a" * 32, "b" * 32
@@ -115,6 +116,74 @@ async def test_revoke_all_wins_over_a_first_refresh_in_flight(stage: Stage) -> N
     assert isinstance(await stage.steps.open("ann", "1" * 24, ("c" * 32,), ""), Turned)
 
 
+@pytest.mark.parametrize("everything", [False, True])
+async def test_an_ended_family_stays_ended_as_long_as_a_successor_in_flight(stage: Stage, everything: bool) -> None:
+    """given a family whose last turn is long ago, when it is ended during a refresh, by itself or by the user's floor,
+    then what refuses the successor lasts as long as that is remembered."""
+    key, lineage = "gw:t:{ann}", Lineage("ann", "1" * 24, int(START)) if everything else ANN
+    await stage.begin()
+    stage.clock.advance(600_000)
+    if everything:
+        await ledger_of(stage).close_all("ann", "revoked")
+    else:
+        await stage.steps.end(ANN, "revoked", int(stage.clock.now * 1000))
+    stage.client.redis.pexpire(key, 4_800_000)  # the server's own time did not advance
+    assert await stage.steps.commit(Deal(OLD, "first", lineage, (NEW,), b"sealed")) == Ended("revoked")
+    assert await stage.verdict(NEW) == Ended("revoked")
+    assert stage.client.redis.pttl(key) > 604_000_000  # type: ignore[operator]
+    if not everything:
+        until = int(START) + 600_000 + 604_800
+        assert stage.client.redis.hget(key, FAMILY) == f"T:revoked:{until}:{int(START)}".encode()
+
+
+async def test_an_answer_lies_as_long_as_grace_may_stand_still() -> None:
+    """given a pause of an hour right after the trade, when the client tries again, then it gets the kept answer, and
+    a grace after the pause it is reuse."""
+    clock, pauses = SetClock(), [(0, 3_600_000)]
+    _, ledger = memory_store(clock)
+    steps = GuardSteps(MemoryGuard(ledger, Terms(guard_settings().policy, CLAIM_MS, lambda: tuple(pauses)), clock))
+    await steps.open("ann", FAMILY, (OLD,), "phone")
+    await steps.claim(OLD, "first")
+    await steps.commit(Deal(OLD, "first", ANN, (NEW,), b"sealed"))
+    clock.advance(3600 + 29.999)
+    pauses[:] = [(29_999, 3_600_000)]
+    assert (await steps.look(OLD)).verdict == Kept(ANN)
+    assert await steps.recall(OLD) == b"sealed"
+    clock.advance(0.002)
+    pauses[:] = [(30_001, 3_600_000)]
+    assert (await steps.look(OLD)).verdict == Spent(ANN)
+
+
+async def test_only_the_parent_of_the_current_token_is_answered(stage: Stage) -> None:
+    """Cases 5 and 6: given R1, R2, R3 in grace, then R2 gets its answer again, and R1 is reuse, which leaves no claim
+    behind, its answer kept or not."""
+    third, family = "c" * 32, grown()
+    await stage.begin()
+    await stage.steps.commit(stage.deal())
+    assert (await stage.steps.claim(NEW, "second")).verdict == Claimed(family)
+    assert await stage.verdict(OLD) == Kept(ANN)
+    await stage.steps.commit(Deal(NEW, "second", family, (third,), b"sealed too"))
+    assert await stage.verdict(NEW) == Kept(family)
+    assert (await stage.steps.claim(OLD, "thief")).verdict == Spent(ANN)
+    assert (await stage.steps.claim(OLD, "thief", again=True)).verdict == Spent(ANN)
+    stored = stage.client.redis.get(stage.store.key(OLD))
+    assert b"thief" not in stored  # type: ignore[operator]
+
+
+async def test_a_token_whose_commit_broke_off_is_not_taken_for_stolen(stage: Stage) -> None:
+    """given a commit that did not come to spend its token, when the successor is traded too, then the token is the
+    backend's to judge."""
+    await stage.begin()
+    stage.client.before = fail(StoreUnavailable("away"), "guard_trade")
+    with pytest.raises(StoreUnavailable):
+        await stage.steps.commit(stage.deal())
+    stage.client.before = lambda name: None
+    stage.clock.advance(CLAIM_MS / 1000)
+    await stage.steps.claim(NEW, "second")
+    await stage.steps.commit(Deal(NEW, "second", grown(), ("c" * 32,), b"sealed"))
+    assert await stage.verdict(OLD) == Claimed(ANN)
+
+
 async def test_a_revoke_after_the_commit_ends_the_successor(stage: Stage) -> None:
     """The other order: what was committed is ended like anything else."""
     await stage.begin()
@@ -159,7 +228,7 @@ async def test_every_step_touches_one_key(stage: Stage) -> None:
 
 
 async def test_what_is_remembered_goes_with_time(stage: Stage) -> None:
-    """A claim goes with its time, a token `refresh_ttl` after its trade, an answer a minute after its grace."""
+    """A claim goes with its time, a token `refresh_ttl` after its trade, an answer an hour after its grace."""
     await stage.steps.claim("c" * 32, "somebody")
     await stage.begin()
     await stage.steps.commit(stage.deal())
@@ -172,7 +241,7 @@ async def test_what_is_remembered_goes_with_time(stage: Stage) -> None:
             stage.store.key(OLD) + ":answer",
         )
     }
-    assert list(life.values()) == [15, 604_800, 604_800, 90]
+    assert list(life.values()) == [15, 604_800, 604_800, 3630]
 
 
 def ledger_of(stage: Stage):  # type: ignore[no-untyped-def]

@@ -22,6 +22,7 @@ NAMES = st.sampled_from(NAMES_OF_TOKENS)
 OWNERS = st.sampled_from(["o1", "o2"])
 USERS = st.sampled_from(["ann", "a:b|c\nd"])
 FAMILIES = st.sampled_from(["1" * 24, "2" * 24, "3" * 24])
+GENERATIONS = st.sampled_from([1, 2, 3, 4])
 
 
 class Twins(RuleBasedStateMachine):
@@ -53,8 +54,8 @@ class Twins(RuleBasedStateMachine):
         assert by_script == by_table
         return by_table
 
-    def _lineage(self, user: str, family: str, ago: int) -> Lineage:
-        return Lineage(user, family, int(self.clock.now) - ago, 3)
+    def _lineage(self, user: str, family: str, ago: int, generation: int = 3) -> Lineage:
+        return Lineage(user, family, int(self.clock.now) - ago, generation)
 
     @rule(name=NAMES, owner=OWNERS, again=st.booleans(), claim=st.booleans(), repeat=st.booleans())
     def present(self, name: str, owner: str, again: bool, claim: bool, repeat: bool) -> None:
@@ -73,14 +74,20 @@ class Twins(RuleBasedStateMachine):
     def trade(self, name: str, owner: str, user: str, family: str, spent: bool, kept: bool) -> None:
         self._both("trade", name, owner, self._lineage(user, family, 10), spent=spent, kept=kept)
 
-    @rule(user=USERS, family=FAMILIES, begun=st.sampled_from([None, 0, 1, 5000]), device=st.sampled_from(["", "a:b"]))
-    def turn(self, user: str, family: str, begun: int | None, device: str) -> None:
-        lineage = Lineage(user, family, 0) if begun is None else self._lineage(user, family, begun)
+    @rule(
+        user=USERS,
+        family=FAMILIES,
+        begun=st.sampled_from([None, 0, 1, 5000]),
+        device=st.sampled_from(["", "a:b"]),
+        generation=GENERATIONS,
+    )
+    def turn(self, user: str, family: str, begun: int | None, device: str, generation: int) -> None:
+        lineage = Lineage(user, family, 0) if begun is None else self._lineage(user, family, begun, generation)
         self._both("turn", lineage, device)
 
-    @rule(user=USERS, family=FAMILIES, ago=st.sampled_from([0, 1, 5000]))
-    def standing(self, user: str, family: str, ago: int) -> None:
-        self._both("standing", self._lineage(user, family, ago))
+    @rule(user=USERS, family=FAMILIES, ago=st.sampled_from([0, 1, 5000]), generation=GENERATIONS)
+    def standing(self, user: str, family: str, ago: int, generation: int) -> None:
+        self._both("standing", self._lineage(user, family, ago, generation))
 
     @rule(user=USERS, family=FAMILIES, reason=st.sampled_from(["reused", "revoked"]))
     def end(self, user: str, family: str, reason: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gateway.tokens.guard_answer import Verbatim
-from gateway.tokens.guard_vault import MAX_SEALED, Vault
+from gateway.tokens.guard_vault import MAX_SEALED, Vault, misspelt
 from gateway.tokens.keys import Keys, Ring
-from tests.tokens.guard_support import guard_settings
+from tests.tokens.guard_support import guard_settings, jwt_like
 
 TOKEN = "hush-opaque-token"
 ANSWER = Verbatim(200, b"Fine", ((b"Set-Cookie", b"a=\xff"), (b"set-cookie", b"b=2")), b"line\nline\x00")
@@ -71,3 +71,22 @@ def test_a_token_is_found_by_the_names_of_all_secrets() -> None:
     assert ours.open(TOKEN, old, sealed) == ANSWER
     keys.ring = Ring.of(guard_settings(**OTHER))
     assert ours.open(TOKEN, old, sealed) is None
+
+
+def test_spellings_of_a_token_have_one_name() -> None:
+    """Percent-encoding, blanks and padding change neither the name nor the seal; anything else does."""
+    ours = vault()
+    names = ours.names("hush-a/b")
+    for text in ("hush-a%2Fb", "%68ush-a/b", " hush-a/b", "hush-a/b==", "hush-a%2fb%3D"):
+        assert ours.names(text) == names
+    assert ours.names("hush-a%252Fb") != names
+    sealed = ours.seal("hush-a/b", names[0], ANSWER)
+    assert sealed is not None
+    assert ours.open("hush-a%2Fb", names[0], sealed) == ANSWER
+
+
+def test_what_is_no_jwt_is_never_misspelt() -> None:
+    """Opaque tokens are taken as they are, dots and padding included; so is a JWT as it was issued."""
+    for text in ("hush-a.b.c=", "s%3Ahush.a.b", "e30.a=.b", "bnVsbA.x=.y=", "", "é.\ud800.x", jwt_like(sub="42")):
+        assert not misspelt(text)
+    assert misspelt(jwt_like(sub="42") + "=")

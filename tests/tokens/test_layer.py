@@ -46,7 +46,9 @@ async def test_a_login_brings_a_pair() -> None:
     assert (token.generation, token.auth_time, token.expires) == (1, START, START + 604_800)
     assert portal.reported(TokenOperation) == [TokenOperation("issue", "ok")]
     assert portal.reported(FamiliesAtLogin) == [FamiliesAtLogin(1)]
-    assert portal.reported(Audit) == [Audit("issue", "ok", "42", token.family, "", "phone", "192.0.2.0/24")]
+    assert portal.reported(Audit) == [
+        Audit("issue", "ok", "42", token.family, portal.mint.fingerprint(outcome.token), "phone", "192.0.2.0/24")
+    ]
 
 
 async def test_a_login_asks_for_an_answer_it_can_read() -> None:
@@ -257,7 +259,7 @@ async def test_the_trail_names_tokens_by_a_hash() -> None:
     trail = [(line.action, line.outcome, line.token) for line in portal.reported(Audit)]
     fingerprint = portal.mint.fingerprint
     assert trail == [
-        ("issue", "ok", ""),
+        ("issue", "ok", fingerprint(tokens[0])),
         ("refresh", "rotated", fingerprint(tokens[0])),
         ("refresh", "rotated", fingerprint(tokens[1])),
         ("refresh", "reused", fingerprint(tokens[0])),

@@ -280,3 +280,10 @@ async def test_what_the_backend_said_is_kept_beside_the_families(form: Form) -> 
         await form.ledger.remember(USER, said)
         assert await form.ledger.recall(USER) == Remembered(int(form.clock.now), said)
     assert await form.ledger.recall("nobody") is None
+
+
+async def test_an_empty_name_ends_nothing(form: Form) -> None:
+    """given a live family, when one without a name is closed, then none was known and the family lives on."""
+    await form.ledger.issue(USER, "a" * 24, "k", "")
+    assert not await form.ledger.close(USER, "", "revoked")
+    assert (await form.ledger.families(USER)).live.keys() == {"a" * 24}

@@ -85,7 +85,7 @@ async def test_old_sessions_of_one_user_are_ended(client: RedisClient, plain: re
 
 def _many(count: int, now: int) -> list[TakeOver]:
     return [
-        TakeOver(f"{n:024x}", f"~{n:032x}", 1000 * now - n, now - 60, now + 600, f"{n:023x}f", f" device {n}")
+        TakeOver(f"{n:024x}", f"~{n:032x}", 1000 * now - n, now - 60, now + 600, now - 60, f"{n:023x}f", f" device {n}")
         for n in range(count)
     ]
 
@@ -115,7 +115,8 @@ async def test_ten_families_taken_over_are_small(client: RedisClient, plain: red
     """A user with ten families that nobody has come for, and long device names, takes at most 2.5 KiB."""
     store, now = LegacyStore(client, POLICY), int(time.time())
     families = [
-        TakeOver(f"{n:024x}", f"~{n:032x}", 1000 * now, now, now + 600, f"{n:023x}f", " " + "x" * 80) for n in range(10)
+        TakeOver(f"{n:024x}", f"~{n:032x}", 1000 * now, now, now + 600, now, f"{n:023x}f", " " + "x" * 80)
+        for n in range(10)
     ]
     await store.take_over("42", families, "bulk")
     assert plain.execute_command("MEMORY", "USAGE", "gw:t:{42}", "SAMPLES", 0) <= 2560
@@ -132,8 +133,10 @@ async def test_the_hash_of_a_user_is_the_ledgers(client: RedisClient, plain: red
 
 
 async def test_bad_json_in_an_old_family_ends_nothing_else(client: RedisClient, plain: redis.Redis) -> None:
-    """given a set that names a broken family, when all are ended, then the others are ended all the same."""
+    """given a set that names a broken family and a key of another type, then the others are ended all the same."""
     write_session(plain, "42", "good", int(time.time()))
     plain.set("refresh_family:bad", json.dumps(["?"]))
-    plain.sadd("refresh_user:42", "bad")
+    plain.hset("refresh_family:another-type", "a", "b")
+    plain.sadd("refresh_user:42", "another-type", "bad")
     assert await LegacyStore(client, POLICY).end_all("42") == 1
+    assert set(plain.keys("refresh_*")) == {b"refresh_family:another-type", b"refresh_family:bad"}

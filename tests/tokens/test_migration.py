@@ -107,6 +107,7 @@ def test_a_good_session_is_taken_over() -> None:
         rotated_ms=NOW - 1000 * DAY,
         auth_time=NOW // 1000 - DAY,
         expires=NOW // 1000 + 6 * DAY,
+        began=NOW // 1000 - DAY,
         own=own_of(DIGEST),
         note=" phone",
     )
@@ -156,6 +157,7 @@ def test_nobody_is_logged_out_by_being_taken_over(
     assert taken.expires <= taken.auth_time + session_ttl
     assert taken.auth_time <= NOW // 1000
     assert taken.rotated_ms <= NOW
+    assert taken.began == (0 if created is None else min(created, NOW) // 1000)
 
 
 @given(st.text(max_size=256).filter(lambda text: text.isprintable()))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.errors import StoreUnavailable
 from gateway.exchange import Buffered, Exchange
 from gateway.settings import RoutePattern
 from gateway.tokens.claims import Login
@@ -30,11 +31,14 @@ class OldTokensDouble:
 
     def __init__(self) -> None:
         self.ended: list[str] = []
+        self.away = False
 
     async def place(self, user: str, presented: Presented, old: Legacy) -> Any:
         return Unknown()
 
     async def end_all(self, user: str) -> int:
+        if self.away:
+            raise StoreUnavailable("other", "away")
         self.ended.append(user)
         return 1
 
@@ -160,6 +164,17 @@ async def test_all_sessions_are_ended(portal: SessionsPortal) -> None:
     assert (await portal.refresh(other.token)).status == 200
     portal.clock.advance(1)
     assert (await portal.refresh((await portal.login()).token)).status == 200
+
+
+async def test_what_ended_is_in_the_trail_although_the_old_sessions_did_not(portal: SessionsPortal) -> None:
+    """given old sessions that cannot be ended, then 503, not counted as done, and each family that ended is audited."""
+    login = await portal.login()
+    portal.old.away = True
+    assert (await portal.ask("DELETE", login.access)).status == 503
+    audits = [event for event in portal.reported(Audit) if event.action == "revoke"]
+    assert [(event.outcome, event.family) for event in audits] == [("revoked-all", portal.read(login.token).family)]
+    revokes = [event for event in portal.reported(TokenOperation) if event.operation == "revoke"]
+    assert revokes == [TokenOperation("revoke", "redis_required")]
 
 
 async def test_nothing_unknown_is_adopted_after_all_were_ended(portal: SessionsPortal) -> None:
