@@ -22,6 +22,9 @@ DOWN_AFTER_MS = 500
 OVER_WITHIN = 20.0
 
 
+ATTEMPTS = 3
+
+
 class Sentinel(ValkeyServer):
     """One Sentinel; its configuration file is made anew at each start."""
 
@@ -44,11 +47,16 @@ class Watched:
     """The whole set. `password` is asked by the servers, and with `guarded` by the Sentinels too."""
 
     def __init__(self, *, password: str | None = None, guarded: bool = False) -> None:
+        self._password = password
+        self._guarded = guarded
+        self._build()
+
+    def _build(self) -> None:
+        password = self._password
         both = ("--repl-diskless-sync-delay", "0", *(("--masterauth", password) if password else ()))
         self.master = ValkeyServer(*both, password=password)
         self.replica = ValkeyServer(*both, "--replicaof", f"127.0.0.1 {self.master.port}", password=password)
-        self.sentinels = [Sentinel(password=password if guarded else None) for _ in range(3)]
-        self._password = password
+        self.sentinels = [Sentinel(password=password if self._guarded else None) for _ in range(3)]
 
     @property
     def servers(self) -> list[ValkeyServer]:
@@ -61,7 +69,22 @@ class Watched:
         return f"redis+sentinel://{f':{self._password}@' if self._password else ''}{hosts}/{SERVICE}/0"
 
     async def start(self) -> None:
-        """Start all and wait until the replica has caught up and each Sentinel has seen it."""
+        """Start all and wait until the replica has caught up and each Sentinel has seen it.
+
+        On a machine that stalls for a moment, Sentinels may take the master for dead while they start and fail over at
+        once; such a set is thrown away, and another one started.
+        """
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                await self._start()
+                return
+            except TimeoutError:
+                if not left:
+                    raise
+                await self.stop()
+                self._build()
+
+    async def _start(self) -> None:
         await asyncio.gather(self.master.start(), self.replica.start())
         await until(lambda: self.replica.command("INFO", "replication")["master_link_status"] == "up")
         for sentinel in self.sentinels:
