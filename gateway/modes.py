@@ -46,7 +46,7 @@ def token_layer(
     emit: Emit = ignore,
     clock: Clock = SYSTEM,
 ) -> RunningLayer:
-    """Return the layer that answers login, refresh and logout.
+    """Return the layer that answers login, refresh and logout. Long, because it names every collaborator of both modes.
 
     Args:
         settings: the `tokens:` section.

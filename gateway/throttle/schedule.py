@@ -39,18 +39,9 @@ class Schedule:
     """The lanes of one upstream, the window they share, and the bounds of the wait."""
 
     __slots__ = (
-        "_asked",
-        "_deadlines",
-        "_lanes",
-        "_pending",
-        "_ready",
-        "depth",
-        "lanes",
-        "max_depth",
-        "max_wait",
-        "pace",
+        "_asked", "_deadlines", "_lanes", "_pending", "_ready", "depth", "lanes", "max_depth", "max_wait", "pace",
         "window",
-    )
+    )  # fmt: skip
 
     def __init__(
         self,

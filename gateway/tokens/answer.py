@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.exchange import Body, Buffered, Headers, Reply, header, without
+from gateway.exchange import Body, Buffered, Exchange, Headers, Reply, header, without
 from gateway.tokens.carrier import Carrier
 from gateway.tokens.dialect import NO_CACHE, NO_STORE, Pair
 from gateway.tokens.document import Document, NotAnObject
@@ -100,7 +100,7 @@ async def look_into(reply: Reply) -> Answer | None:
     length = reply.body.length
     if not 200 <= reply.status < 300 or not _is_json(reply.headers) or (length is not None and length > MAX_ANSWER):
         return None
-    content = await _read(reply)
+    content = await in_memory(reply, MAX_ANSWER)
     if content is None:
         return None
     try:
@@ -109,19 +109,20 @@ async def look_into(reply: Reply) -> Answer | None:
         return None
 
 
-async def _read(reply: Reply) -> bytes | None:
+async def in_memory(message: Reply | Exchange, limit: int) -> bytes | None:
+    """Read a message's content; None when there are more than `limit` bytes. Either way it is as complete as it was."""
     chunks: list[bytes] = []
     size = 0
-    rest = aiter(reply.body)
+    rest = aiter(message.body)
     async for chunk in rest:
         chunks.append(chunk)
         size += len(chunk)
-        if size > MAX_ANSWER:
-            reply.body = Resumed(chunks, rest, reply.body)
+        if size > limit:
+            message.body = Resumed(chunks, rest, message.body)
             return None
-    await reply.body.aclose()
+    await message.body.aclose()
     content = b"".join(chunks)
-    reply.body = Buffered(content)
+    message.body = Buffered(content)
     return content
 
 

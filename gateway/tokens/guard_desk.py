@@ -19,7 +19,7 @@ from gateway.clock import SYSTEM, Clock
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.events import Emit, ignore
 from gateway.exchange import Buffered, Exchange, Headers, header_values, without
-from gateway.tokens.answer import Resumed
+from gateway.tokens.answer import in_memory
 from gateway.tokens.carrier import MAX_BODY, carrier_of, refuse_query
 from gateway.tokens.claims import MAX_TOKEN
 from gateway.tokens.client import Client, client_of
@@ -86,7 +86,7 @@ class GuardDesk:
                 spelling that is not its own.
         """
         refuse_query(exchange, self._dialect)
-        content = await _in_memory(exchange)
+        content = await in_memory(exchange, MAX_BODY)
         if content is None and operation == "refresh":
             raise malformed()
         probe = replace(exchange, body=Buffered(content or b""))
@@ -239,20 +239,3 @@ def _rank(met: Met) -> int:
         case Claimed() | Busy():
             return 2
     return 3
-
-
-async def _in_memory(exchange: Exchange) -> bytes | None:
-    """Read a request's content; None when it is too large for a token, and then it is as complete as it was."""
-    chunks: list[bytes] = []
-    size = 0
-    rest = aiter(exchange.body)
-    async for chunk in rest:
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_BODY:
-            exchange.body = Resumed(chunks, rest, exchange.body)
-            return None
-    await exchange.body.aclose()
-    content = b"".join(chunks)
-    exchange.body = Buffered(content)
-    return content
