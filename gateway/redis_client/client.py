@@ -15,10 +15,11 @@ from redis.exceptions import NoScriptError
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import StoreUnavailable
 from gateway.events import Emit
+from gateway.redis_client.connection import Argument
 from gateway.redis_client.deployment import topology
 from gateway.redis_client.events import CommandFailed, CommandFinished
 from gateway.redis_client.failures import FAILURES, unavailable
-from gateway.redis_client.node import Argument, Ask, Node, Send
+from gateway.redis_client.node import Ask, Node, Send
 from gateway.redis_client.scripts import Script
 from gateway.redis_client.settings import RedisSettings
 from gateway.redis_client.topology import Topology

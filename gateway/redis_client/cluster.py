@@ -70,7 +70,7 @@ class Cluster:
             async with asyncio.timeout(self._timeout):
                 return await self._follow(trip, ask, repeat=repeat)
         except FAILURES as error:
-            await self._blame(trip.node, kind_of(error))
+            self._blame(trip.node, kind_of(error))
             raise
 
     async def probe(self, name: str, ask: Callable[[str], Ask]) -> None:
@@ -101,9 +101,9 @@ class Cluster:
 
     async def aclose(self) -> None:
         """See `Topology`."""
-        await self._directory.aclose()
+        self._directory.close()
         for node in self._nodes.values():
-            await node.drop()
+            node.drop()
 
     async def _follow(self, trip: _Trip, ask: Ask, *, repeat: bool) -> Any:
         node, asking, redirects = await self._owner(trip), False, 0
@@ -123,7 +123,7 @@ class Cluster:
                 if not repeat or kind not in REPEATABLE | {_DISPUTED}:
                     raise
             repeat = False
-            await self._blame(node, kind)
+            self._blame(node, kind)
             node, asking = await self._owner(trip), False
 
     async def _owner(self, trip: _Trip) -> Node:
@@ -141,18 +141,18 @@ class Cluster:
             self._redirected = True
         return target
 
-    async def _blame(self, node: Node | None, kind: str) -> None:
+    def _blame(self, node: Node | None, kind: str) -> None:
         """Draw from a failure what it says of the server and of the map."""
         if kind in WORTHLESS or kind == _DISPUTED:
             self._failed = True
             self._directory.distrust()
         if node is not None and kind in WORTHLESS:
-            await node.drop()
+            node.drop()
 
     def _node(self, server: Server) -> Node:
         node = self._nodes.get(server)
         if node is None:
-            node = self._nodes[server] = Node(self._make(server), server[0])
+            node = self._nodes[server] = Node(self._make(server), self._timeout, server[0])
         return node
 
     async def _read_map(self, seen: int) -> None:
@@ -164,9 +164,9 @@ class Cluster:
             self._version += 1
             self._failed = self._redirected = False
             gone = self._take(shards)
-            await self._directory.know(server for shard in shards for server in (shard.master, *shard.replicas))
+            self._directory.know(server for shard in shards for server in (shard.master, *shard.replicas))
             for node in gone:
-                await node.drop()
+                node.drop()
 
     def _take(self, shards: tuple[Shard, ...]) -> list[Node]:
         """Replace the map; returns the nodes that are in it no more."""

@@ -6,29 +6,25 @@ or speaks TLS to a server whose certificate and name were not verified.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
-
-from redis.asyncio.connection import (
-    AbstractConnection,
-    Connection,
-    RedisSSLContext,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from typing import Any
 
 from gateway.errors import StartError
+from gateway.redis_client.connection import Connection
 from gateway.redis_client.settings import RedisSettings
 from gateway.redis_client.url import RedisUrl, Server
 
-Make = Callable[[], AbstractConnection]
-"""Makes a connection that is not yet set up."""
+Make = Callable[[], Awaitable[Connection]]
+"""Makes a connection: reached, verified, authenticated, its database selected.
 
-_PROTOCOL: Final = 2
+Raises:
+    redis.exceptions.RedisError, OSError: when it cannot be.
+"""
+
+_Reach = Callable[[], Awaitable[tuple[Any, Connection]]]
 
 
 class Dial:
@@ -42,50 +38,51 @@ class Dial:
         self._url = url
         self._connect_timeout = settings.connect_timeout
         self._tls = _verified(settings.ca_file) if url.tls else None
+        self._credentials = (url.username, url.password) if url.username else (url.password,)
 
     def socket(self) -> Make:
         """Return what connects to the unix socket."""
-        options = self._options(known=True) | {"path": self._url.path, "db": self._url.database}
-        return lambda: UnixDomainSocketConnection(**options)
+
+        def reach() -> Awaitable[tuple[Any, Connection]]:
+            return asyncio.get_running_loop().create_unix_connection(Connection, self._url.path)
+
+        return lambda: self._made(reach, known=True, database=self._url.database)
 
     def server(self, address: Server) -> Make:
         """Return what connects to a server that holds data."""
-        return self._to(address, self._options(known=True) | {"db": self._url.database})
+        return lambda: self._made(self._to(address), known=True, database=self._url.database)
 
     def sentinel(self, address: Server, *, known: bool) -> Make:
         """Return what connects to a Sentinel, with the URL's user and password only when `known`."""
-        return self._to(address, self._options(known=known))
+        return lambda: self._made(self._to(address), known=known)
 
     @property
     def has_credentials(self) -> bool:
         """Whether the URL names a user or a password."""
         return bool(self._url.username or self._url.password)
 
-    def _to(self, address: Server, options: dict[str, Any]) -> Make:
+    def _to(self, address: Server) -> _Reach:
         host, port = address
-        options |= {"host": host, "port": port}
-        tls = self._tls
-        if tls is None:
-            return lambda: Connection(**options)
 
-        def make() -> AbstractConnection:
-            connection = SSLConnection(**options)
-            connection.ssl_context = tls  # one for all: reading the trusted authorities blocks for some 20 ms
-            return connection
+        def reach() -> Awaitable[tuple[Any, Connection]]:
+            name = host if self._tls else None
+            loop = asyncio.get_running_loop()
+            return loop.create_connection(Connection, host, port, ssl=self._tls, server_hostname=name)
 
-        return make
+        return reach
 
-    def _options(self, *, known: bool) -> dict[str, Any]:
-        return {
-            "username": (self._url.username or None) if known else None,
-            "password": (self._url.password or None) if known else None,
-            "protocol": _PROTOCOL,
-            "decode_responses": False,
-            "driver_info": None,  # two commands less to set up
-            "retry": Retry(NoBackoff(), 0),  # who asks decides what is repeated
-            "socket_timeout": None,  # bounded as a whole by who asks
-            "socket_connect_timeout": self._connect_timeout,
-        }
+    async def _made(self, reach: _Reach, *, known: bool, database: int = 0) -> Connection:
+        async with asyncio.timeout(self._connect_timeout):
+            _, connection = await reach()
+        try:
+            if known and self.has_credentials:
+                await connection.send("AUTH", *self._credentials)
+            if database:
+                await connection.send("SELECT", database)
+        except BaseException:
+            connection.retire(0)
+            raise
+        return connection
 
 
 def trusted(ca_file: Path | None) -> ssl.SSLContext:
@@ -98,11 +95,9 @@ def trusted(ca_file: Path | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)
 
 
-def _verified(ca_file: Path | None) -> RedisSSLContext:
-    context = RedisSSLContext(cert_reqs="required", check_hostname=True)
+def _verified(ca_file: Path | None) -> ssl.SSLContext:
     try:
-        context.context = trusted(ca_file)
+        return trusted(ca_file)
     except OSError as error:
         why = "holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
         raise StartError(f"redis.ca_file: {ca_file} {why}") from None
-    return context

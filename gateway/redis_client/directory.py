@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from gateway.redis_client.connections import Connections
+from gateway.redis_client.connection import Argument
 from gateway.redis_client.dial import Make
 from gateway.redis_client.failures import FAILURES, kind_of
-from gateway.redis_client.node import Argument, exchange
+from gateway.redis_client.link import Link
 from gateway.redis_client.url import Server
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Directory:
         self._patience = patience
         self._row = list(self._given)
         self._ways: dict[Server, int] = {}
-        self._connections: dict[Server, Connections] = {}
+        self._links: dict[Server, Link] = {}
 
     async def ask(self, command: tuple[Argument, ...], understand: Callable[[Server, Any], T]) -> T:
         """Return the first answer that `understand` makes sense of; it is given who answered, and the reply.
@@ -61,17 +61,17 @@ class Directory:
         """Ask somebody else first next time: what the last one said proved wrong."""
         self._move(self._row[0], len(self._row))
 
-    async def know(self, servers: Iterable[Server]) -> None:
+    def know(self, servers: Iterable[Server]) -> None:
         """Ask these besides those of the URL, and no others."""
         wanted = dict.fromkeys((*self._given, *servers))
         self._row = [*(s for s in self._row if s in wanted), *(s for s in wanted if s not in self._row)]
-        for gone in [server for server in self._connections if server not in wanted]:
-            await self._connections.pop(gone).drop()
+        for gone in [server for server in self._links if server not in wanted]:
+            self._links.pop(gone).drop()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close the connections."""
-        for connections in self._connections.values():
-            await connections.drop()
+        for link in self._links.values():
+            link.drop()
 
     def _move(self, server: Server, to: int) -> None:
         if server in self._row:  # else it was forgotten meanwhile
@@ -81,15 +81,15 @@ class Directory:
     async def _ask(self, server: Server, command: tuple[Argument, ...]) -> Any:
         while True:
             way = self._ways.get(server, 0)
-            connections = self._connections.get(server)
-            if connections is None:
-                connections = self._connections[server] = Connections(self._make[way](server), 1)
+            link = self._links.get(server)
+            if link is None:
+                link = self._links[server] = Link(self._make[way](server), self._patience)
             try:
-                async with connections.lend() as connection:
-                    return await exchange(connection, *command)
-            except FAILURES as error:
-                if kind_of(error) != "auth" or way + 1 >= len(self._make):
+                return await (await link.connection()).send(*command)
+            except BaseException as error:  # whoever asked may have given up on it: a new connection next time
+                self._links.pop(server, None)
+                link.drop()
+                refused = isinstance(error, FAILURES) and kind_of(error) == "auth"
+                if not refused or way + 1 >= len(self._make):
                     raise
             self._ways[server] = way + 1
-            await connections.drop()
-            self._connections.pop(server, None)

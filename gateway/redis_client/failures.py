@@ -46,13 +46,8 @@ _LONGEST_DETAIL: Final = 160
 
 
 def kind_of(error: BaseException) -> str:
-    """Return the kind of a failure; what is not known is `other`.
-
-    The library wraps what goes wrong while a connection is set up, so the cause is asked first.
-    """
-    if isinstance(error.__cause__, FAILURES) and (kind := kind_of(error.__cause__)) != "other":
-        return kind
-    if isinstance(error, errors.ConnectionError) and _is_mistrust(error.__context__):
+    """Return the kind of a failure; what is not known is `other`."""
+    if _is_mistrust(error):
         return "tls"
     for type_, kind in _KINDS:
         if isinstance(error, type_):
@@ -60,9 +55,9 @@ def kind_of(error: BaseException) -> str:
     return _CODES.get(str(error).partition(" ")[0], "other")
 
 
-def _is_mistrust(cause: BaseException | None) -> bool:
+def _is_mistrust(error: BaseException) -> bool:
     """Whether a TLS handshake failed for what the peer is, and not because it broke off."""
-    return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
 
 def unavailable(name: str, error: BaseException) -> StoreUnavailable:

@@ -58,19 +58,19 @@ class SentinelMaster(OneMaster):
 
     async def aclose(self) -> None:
         """See `Topology`."""
-        await self._directory.aclose()
+        self._directory.close()
         if self._node is not None:
-            await self._node.drop()
+            self._node.drop()
 
     async def _master(self) -> Node:
         node = self._node
         return node if node is not None else await self._resolve(unless_known=True)
 
-    async def _distrust(self, node: Node) -> None:
+    def _distrust(self, node: Node) -> None:
         if self._node is node:  # else somebody has seen it already
             self._node = self._address = None
             self._directory.distrust()
-        await node.drop()
+        node.drop()
 
     async def _resolve(self, *, unless_known: bool = False) -> Node:
         async with self._asking:
@@ -81,10 +81,10 @@ class SentinelMaster(OneMaster):
             former = self._node
             if former is not None and address == self._address:
                 return former
-            node = self._node = Node(self._make(address), address[0])
+            node = self._node = Node(self._make(address), self._timeout, address[0])
             self._address = address
         if former is not None:
-            await former.drop()
+            former.drop()
         return node
 
 

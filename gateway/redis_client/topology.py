@@ -69,7 +69,7 @@ class OneMaster(ABC):
         """Return the server to ask."""
 
     @abstractmethod
-    async def _distrust(self, node: Node) -> None:
+    def _distrust(self, node: Node) -> None:
         """Take back that this is the server to ask, or at least that its connections are good."""
 
     async def ask(self, key: str, ask: Ask, *, repeat: bool) -> Any:
@@ -108,12 +108,12 @@ class OneMaster(ABC):
                 except FAILURES as error:
                     if not repeat or kind_of(error) not in REPEATABLE:
                         raise
-                await self._distrust(node)
+                self._distrust(node)
                 node = await self._master()
                 return await node.ask(ask, probing=probing)
         except FAILURES as error:
             if node is not None and kind_of(error) in WORTHLESS:
-                await self._distrust(node)
+                self._distrust(node)
             raise
 
 
@@ -122,14 +122,14 @@ class SingleServer(OneMaster):
 
     def __init__(self, make: Make, timeout: float) -> None:
         super().__init__(timeout)
-        self._node = Node(make)
+        self._node = Node(make, timeout)
 
     async def _master(self) -> Node:
         return self._node
 
-    async def _distrust(self, node: Node) -> None:
-        await node.drop()
+    def _distrust(self, node: Node) -> None:
+        node.drop()
 
     async def aclose(self) -> None:
         """See `Topology`."""
-        await self._node.drop()
+        self._node.drop()

@@ -40,7 +40,7 @@ async def test_one_that_hangs_costs_its_time_once() -> None:
         assert [await row.ask(QUESTION, who) for _ in range(3)] == [answers.server] * 3
         assert time.monotonic() - started < 3 * PATIENCE
         assert len(hangs.heard) == 1
-        await row.aclose()
+        row.close()
 
 
 async def test_one_that_hangs_is_passed_over_also_when_whoever_asked_gave_up_first() -> None:
@@ -52,7 +52,7 @@ async def test_one_that_hangs_is_passed_over_also_when_whoever_asked_gave_up_fir
                 await row.ask(QUESTION, who)
         assert await row.ask(QUESTION, who) == answers.server
         assert len(hangs.heard) == 1
-        await row.aclose()
+        row.close()
 
 
 async def test_after_distrust_another_one_is_asked() -> None:
@@ -65,8 +65,8 @@ async def test_after_distrust_another_one_is_asked() -> None:
         alone = directory(first.server)
         alone.distrust()
         assert await alone.ask(QUESTION, who) == first.server
-        await row.aclose()
-        await alone.aclose()
+        row.close()
+        alone.close()
 
 
 async def test_who_wants_credentials_gets_them_and_nobody_else_does() -> None:
@@ -86,7 +86,7 @@ async def test_who_wants_credentials_gets_them_and_nobody_else_does() -> None:
         assert [await row.ask(QUESTION, who) for _ in range(2)] == [closed.server] * 2
         assert known == [True]
         assert {words[0] for words in open_.heard} == {b"WHERE"}
-        await row.aclose()
+        row.close()
 
 
 async def test_when_nobody_knows_the_last_failure_is_told() -> None:
@@ -96,21 +96,21 @@ async def test_when_nobody_knows_the_last_failure_is_told() -> None:
         with pytest.raises(FAILURES) as caught:
             await row.ask(QUESTION, who)
         assert kind_of(caught.value) == "auth"
-        await row.aclose()
+        row.close()
 
 
 async def test_who_is_learned_can_be_forgotten_but_the_given_ones_stay() -> None:
     """A cluster's nodes come and go; those of the URL are where one starts again."""
     async with peer(lambda words: b"+OK\r\n") as given, peer(lambda words: b"+OK\r\n") as learned:
         row = directory(given.server)
-        await row.know([learned.server])
+        row.know([learned.server])
         row.distrust()
         assert await row.ask(QUESTION, who) == learned.server
-        await row.know([])
+        row.know([])
         assert await row.ask(QUESTION, who) == given.server
         row.distrust()
         assert await row.ask(QUESTION, who) == given.server
-        await row.aclose()
+        row.close()
 
 
 async def test_an_answer_that_makes_no_sense_is_as_none() -> None:
@@ -124,4 +124,4 @@ async def test_an_answer_that_makes_no_sense_is_as_none() -> None:
             return reply
 
         assert await row.ask(QUESTION, understand) == b"yes"
-        await row.aclose()
+        row.close()
