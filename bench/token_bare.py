@@ -1,14 +1,15 @@
 """Rotations without HTTP, in a process of their own: `python -m bench.token_bare FORM REDIS_PORT SECONDS IN_FLIGHT`.
 
-`raw` only runs the script; `bare` verifies the token, runs the script and signs both successors; either on one
-connection of the leanest kind. `ledger` does as `bare` does, through the gateway's own Redis client. Prints a `Rate` as
-JSON.
+`raw` only runs the script; `bare` verifies the token, runs the script and signs both successors, by the gateway's own
+code; `pyjwt` does as `bare` does, by the library that one takes without such code: each on one connection of the
+leanest kind. `ledger` does as `bare` does, through the gateway's own Redis client. Prints a `Rate` as JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import sys
 import time
 from collections import deque
@@ -17,11 +18,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import hiredis
+import jwt
 import uvloop
 
-from bench.token_families import MINT, NOTE, POLICY, Seat, connect, presented, seats
+from bench.token_families import MINT, NOTE, POLICY, SETTINGS, Seat, connect, presented, seats
 from gateway.redis_client.scripts import load
-from gateway.tokens.claims import Login
+from gateway.tokens.claims import Login, RefreshToken
+from gateway.tokens.keys import Ring
 from gateway.tokens.rotation import Family, Rotated
 
 ROTATE = load("gateway.tokens", "rotate", prelude="families")
@@ -64,7 +67,7 @@ class Bare:
         self._family = ""
 
     def command(self) -> tuple[Any, ...]:
-        token = MINT.read(self._token)
+        token = self.read(self._token)
         self._login, self._family = token.login, token.family
         return _rotate(token.login.user, token)
 
@@ -73,7 +76,41 @@ class Bare:
         if verdict != b"rotated":
             raise RuntimeError(f"unexpected verdict: {verdict!r}")
         record = Family(generation, key_id.decode(), rotated, auth_time, expires)
-        self._token = sign(self._login, self._family, record, now)
+        self._token = self.sign(self._login, self._family, record, now)
+
+    def read(self, text: str) -> RefreshToken:
+        return MINT.read(text)
+
+    def sign(self, login: Login, family: str, record: Family, now: int) -> str:
+        return sign(login, family, record, now)
+
+
+class Library(Bare):
+    """The same family, its tokens verified and minted by PyJWT."""
+
+    _SECRET = Ring.of(SETTINGS).refresh[0]
+    _KEY = SETTINGS.keys[0]
+    _AUDIENCE = f"{SETTINGS.issuer}/refresh"
+    _REQUIRED = ("iss", "aud", "sub", "fid", "gen", "auth_time", "iat", "exp", "jti")
+
+    def read(self, text: str) -> RefreshToken:
+        options: Any = {"require": self._REQUIRED, "strict_aud": True}
+        told = jwt.decode(
+            text, self._SECRET.signing, ["HS256"], options, audience=self._AUDIENCE, issuer=SETTINGS.issuer
+        )
+        login, times = Login(told["sub"], told["claims"]), (told["auth_time"], told["iat"], told["exp"])
+        return RefreshToken(login, told["fid"], told["gen"], *times, degraded=False)
+
+    def sign(self, login: Login, family: str, record: Family, now: int) -> str:
+        iat, jti = now // 1000, secrets.token_urlsafe(16)
+        whom = {"iss": SETTINGS.issuer, "sub": login.user, "iat": iat, "jti": jti}
+        access = {**login.claims, **whom, "aud": SETTINGS.audience, "exp": iat + ACCESS_TTL, "sid": family}
+        assert self._KEY.secret is not None
+        jwt.encode(access, self._KEY.secret.get_secret_value(), "HS256", {"typ": "at+jwt", "kid": self._KEY.kid})
+        times = {"auth_time": record.auth_time, "exp": record.expires}
+        refresh = {**whom, "aud": self._AUDIENCE, "fid": family, "gen": record.generation, **times}
+        headers = {"typ": "rt+jwt", "kid": self._SECRET.kid}
+        return jwt.encode({**refresh, "claims": login.claims}, self._SECRET.signing, "HS256", headers)
 
 
 def sign(login: Login, family: str, record: Family, now: int) -> str:
@@ -164,7 +201,7 @@ async def measure(form: str, port: int, seconds: float, in_flight: int) -> Rate:
     if form == "ledger":
         rotations = await _through_the_ledger(port, seconds, held)
     else:
-        kind = {"raw": Raw, "bare": Bare}[form]
+        kind = {"raw": Raw, "bare": Bare, "pyjwt": Library}[form]
         rotations = await _on_one_connection([kind(seat) for seat in held], port, seconds)
     return Rate(rotations, time.perf_counter() - wall, time.process_time() - cpu)
 

@@ -59,6 +59,7 @@ async def main() -> None:
                         "raw EVALSHA, one at a time": _bare("raw", valkey.port, 1),
                         f"raw EVALSHA, {IN_FLIGHT} in flight": _bare("raw", valkey.port, IN_FLIGHT),
                         "bare: verify, script, sign": _bare("bare", valkey.port, IN_FLIGHT),
+                        "the same by PyJWT": _bare("pyjwt", valkey.port, IN_FLIGHT),
                         "the same by our Redis client": _bare("ledger", valkey.port, IN_FLIGHT),
                         "gateway, through HTTP": _http(gateway.pid, port, valkey.port),
                     }

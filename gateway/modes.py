@@ -14,6 +14,7 @@ from gateway.events import Emit, ignore
 from gateway.exchange import Exchange, Layer
 from gateway.redis_client.client import RedisClient
 from gateway.settings import RoutePattern
+from gateway.tokens.claims import Mint
 from gateway.tokens.guard_layer import CLAIM_MS, GuardLayer
 from gateway.tokens.guard_redis import RedisGuard
 from gateway.tokens.guard_store import Terms
@@ -66,6 +67,7 @@ def token_layer(
         terms = Terms(policy, CLAIM_MS, lambda: standstill.pauses(clock.monotonic()))
         store = RedisGuard(redis, ledger, terms, prefix)
         return GuardLayer(settings, keys, store, login=login, refresh=refresh, logout=logout, emit=emit, clock=clock)
+    mint = Mint(settings, keys)
     return TokensLayer(
         settings,
         ledger,
@@ -77,5 +79,5 @@ def token_layer(
         keys=keys,
         standstill=standstill,
         sessions=session_routes(routes, loosely, strictly),
-        old_tokens=LegacyStore(redis, policy, prefix, emit) if settings.legacy is not None else None,
+        old_tokens=LegacyStore(redis, policy, prefix, emit, mint.fingerprint) if settings.legacy is not None else None,
     )

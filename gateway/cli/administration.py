@@ -32,13 +32,16 @@ from gateway.observability.journal import Journal
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.settings import EMBEDDED
 from gateway.tokens import bulk, statistics
+from gateway.tokens.claims import Mint
 from gateway.tokens.cleanup import Cleanup
-from gateway.tokens.events import Audit
-from gateway.tokens.legacy_store import LegacyStore
+from gateway.tokens.events import audit_of
+from gateway.tokens.keys import KeyProblem, Keys
+from gateway.tokens.legacy_store import LegacyStore, nameless
 from gateway.tokens.migrate import Migration
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Policy
 from gateway.tokens.sessions import described
+from gateway.tokens.settings import TokenSettings
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -91,6 +94,7 @@ def revoke(user: str, family: str | None, config: Path | None, output: Output, e
         return FAILED
 
     async def work(office: Office) -> int:
+        live = (await office.ledger.families(user)).live
         if family is None:
             closed: Sequence[str] = await office.ledger.close_all(user, "revoked")
         elif await office.ledger.close(user, family, "revoked"):
@@ -99,7 +103,8 @@ def revoke(user: str, family: str | None, config: Path | None, output: Output, e
             print(f"{user} has no family {family}", file=sys.stderr)
             return FAILED
         for name in closed:  # before the old scheme's: what ended is told, even if the next step fails
-            office.emit(Audit("revoke", "revoked by the operator", user, name))
+            note = live[name].device if name in live else ""
+            office.emit(audit_of("revoke", "revoked by the operator", user, name, note))
         old = await office.store.end_all(user) if family is None else 0
         text = f"{len(closed)} ended, and {old} of the old scheme"
         _tell(output, {"user": user, "revoked": list(closed), "old_scheme": old}, lambda: print(text))
@@ -166,11 +171,21 @@ async def _at_work(settings: FileSettings, emit: Emit, progress: bulk.Progress, 
     patient = redis.model_copy(update={"command_timeout": max(PATIENCE, redis.command_timeout)})
     client = RedisClient.connect(patient, redis.url, emit=ignore)
     policy, prefix = settings.tokens.policy, redis.key_prefix
-    ledger, store = RedisLedger(client, policy, prefix), LegacyStore(client, policy, prefix, emit)
+    ledger = RedisLedger(client, policy, prefix)
+    store = LegacyStore(client, policy, prefix, emit, _token_names(settings.tokens))
     try:
         return await work(Office(prefix, policy, ledger, store, emit, progress))
     finally:
         await client.aclose()
+
+
+def _token_names(settings: TokenSettings) -> Callable[[str], str]:
+    """Return what the gateway calls tokens in its trail; without the keys they have no names."""
+    try:
+        keys = Keys(settings)
+    except KeyProblem:  # keys are checked only while tokens are on
+        return nameless
+    return Mint(settings, keys).fingerprint if keys.ring.refresh else nameless
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -32,7 +33,9 @@ def run(config: Path | None, environ: Mapping[str, str]) -> int:
     for problem in loaded.warnings:
         tell = log.warning if problem.severity == "warning" else log.info
         tell("Configuration", problem=str(problem))
-    return on_loop(serve(loaded))
+    gc.collect()
+    # What is there when the gateway is ready stays for good; the collector would walk it again and again.
+    return on_loop(serve(loaded, on_ready=gc.freeze))
 
 
 def on_loop(work: Coroutine[Any, Any, int]) -> int:

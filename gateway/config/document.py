@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from yaml.error import Mark as YamlMark
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from gateway.config.expansion import expand
+from gateway.config.expansion import expand, is_text
 from gateway.config.problems import ENVIRONMENT, Problem, Severity
 from gateway.config.syntax import SyntaxProblem, compose
 
@@ -25,6 +25,9 @@ KeyPath = tuple[str | int, ...]
 _NULL: Final = "tag:yaml.org,2002:null"
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _LONGEST_KEY: Final = 64
+_HALF: Final = (
+    "holds half a character (a \\u escape from D800 to DFFF); write the whole one, as it is or as \\U0001F600"
+)
 
 
 class Place(NamedTuple):
@@ -172,6 +175,9 @@ class _Walk:
                 continue
             key = str(key_node.value)
             here = (*path, key)
+            if not is_text(key):
+                document.problems.append(Problem(document.file, *place, dotted(here), _HALF))
+                continue
             if key_node.tag == _MERGE:
                 document.problems.append(Problem(document.file, *place, dotted(here), "merge keys are not supported"))
             elif key in data:
@@ -184,6 +190,10 @@ class _Walk:
 
     def _scalar(self, text: str, path: KeyPath) -> Any:
         document = self._document
+        if not is_text(text):
+            document.failed.add(path)
+            document.problems.append(document.problem(path, _HALF))
+            return Failed()
         expansion = expand(text, self._environ)
         if expansion.variables:
             document.variables[path] = expansion.variables

@@ -58,5 +58,5 @@ def expand(text: str, environ: Mapping[str, str]) -> Expansion:
 
 
 def is_text(value: str) -> bool:
-    """Whether a variable's value is text; the bytes of one that is not arrive as lone surrogates (PEP 383)."""
+    """Whether it can be written as UTF-8; the bytes of a variable that are not arrive as lone surrogates (PEP 383)."""
     return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -7,9 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.config.document import KeyPath
 from gateway.config.problems import Problem
 from gateway.config.root import FileSettings
 from gateway.config.validation import Checked
+
+
+def is_one_endpoint(config: Checked[FileSettings], one: KeyPath, other: KeyPath) -> bool:
+    """Tell whether two token routes may be the same: login and refresh of an OAuth server, which the grant tells apart.
+
+    Only where the backend mints: the gateway itself knows no other grant than the refresh.
+    """
+    tokens = config.settings.tokens
+    if not config.sound(("tokens", "mode"), ("tokens", "dialect")):
+        return False
+    return {one[2], other[2]} == {"login", "refresh"} and (tokens.mode, tokens.dialect) == ("guard", "oauth2")
 
 
 def check_guard(config: Checked[FileSettings]) -> Iterator[Problem]:

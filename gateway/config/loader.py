@@ -94,6 +94,8 @@ def _policy_files(document: Document, directory: Path) -> tuple[list[Path], list
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         return [], [document.problem(_POLICIES, f"the directory {directory} cannot be read: {reason}")]
+    except ValueError:  # a NUL, which no path holds and no message should
+        return [], [document.problem(_POLICIES, "is not the path of a directory")]
     ignored = "is not read, because its name does not end in .yaml"
     warnings = [Problem(str(entry), 0, 0, "", ignored, "warning") for entry in entries if entry.suffix == ".yml"]
     return [entry for entry in entries if entry.suffix == ".yaml"], warnings

@@ -32,9 +32,13 @@ _SHAPES: Final = (
     ),
 )
 _SUSPECT: Final = re.compile(
-    r"eyJ|://|-----BEGIN|bearer|basic|password|secret|accesskey|identifier|token|assertion", re.IGNORECASE
+    r"eyj|://|-----begin|(?:bearer|basic)\s"
+    r"|(?:password|secret|accesskey|identifier|token|assertion)[\"']?\s*[=:]"
 )
-"""One look that rules most texts out, before each shape is looked for; every shape above holds one of these words."""
+"""One look that rules most texts out: every shape holds one of these, when it is ASCII, in lower case.
+
+Without regard to case the expression itself would be three times as slow, on each field of each line.
+"""
 _PEM: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 
 
@@ -57,7 +61,7 @@ def redact(value: Any) -> Any:
 
 
 def _redact_text(text: str) -> str:
-    if _SUSPECT.search(text) is None:
+    if text.isascii() and _SUSPECT.search(text.lower()) is None:
         return text
     for pattern, replacement in _SHAPES:
         text = pattern.sub(replacement, text)

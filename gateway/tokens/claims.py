@@ -12,17 +12,18 @@ audience, explicit types), RFC 5869 (HKDF).
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
 from jwt.types import Options
 
+from gateway.tokens.compact import ACCESS
 from gateway.tokens.keys import Keys, RefreshSecret
 from gateway.tokens.rotation import Family
 from gateway.tokens.settings import TokenSettings
@@ -32,18 +33,8 @@ MAX_TOKEN: Final = 8192
 MAX_SUBJECT: Final = 256
 _MAX_NUMBER: Final = 2**40
 """Beyond any generation and time; Redis's Lua still counts exactly here, in milliseconds too."""
-ACCESS: Final = "at+jwt"
-REFRESH: Final = "rt+jwt"
-_HMAC: Final = "HS256"
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 _FAMILY: Final = re.compile(r"[0-9a-f]{24}", re.ASCII)
-_OPTIONS: Final[Options] = {
-    "require": ["iss", "aud", "sub", "fid", "gen", "auth_time", "iat", "exp", "jti"],
-    "strict_aud": True,
-    "verify_exp": False,
-    "verify_iat": False,
-    "verify_nbf": False,
-}
 _ACCESS_OPTIONS: Final[Options] = {
     "require": ["iss", "aud", "sub", "iat", "exp", "jti"],
     "strict_aud": True,
@@ -116,8 +107,7 @@ class Mint:
             payload["sid"] = family
         if degraded:
             payload["deg"] = True
-        key = self._keys.ring.access[0]
-        return jwt.encode(payload, key.signing, key.alg, {"typ": ACCESS, "kid": key.kid})
+        return self._keys.ring.access[0].sign(payload)
 
     def refresh(self, login: Login, family: str, record: Family, *, degraded: bool = False) -> str:
         """Return the current refresh token of a family: the same bytes for the same record and login.
@@ -141,7 +131,7 @@ class Mint:
         }
         if degraded:
             payload["deg"] = True
-        return jwt.encode(payload, secret.signing, _HMAC, {"typ": REFRESH, "kid": secret.kid})
+        return secret.seal.sign(payload)
 
     def read(self, token: str) -> RefreshToken:
         """Return what a refresh token says, once its signature, kind, issuer, audience and shape are right.
@@ -152,21 +142,16 @@ class Mint:
         """
         if len(token) > MAX_TOKEN or _SHAPE.fullmatch(token) is None:
             raise MalformedToken
-        header = _header(token)
-        secret = self._keys.ring.refresh_secret(header.get("kid"))
-        if header.get("typ") != REFRESH or secret is None:
+        seal = self._keys.ring.seal_of(token)
+        if seal is None:
+            _header(token)  # another's token is one that we did not mint, and what has no header is none at all
             raise InvalidToken
         try:
-            payload = jwt.decode(
-                token,
-                secret.signing,
-                [_HMAC],
-                _OPTIONS,
-                audience=self._refresh_audience,
-                issuer=self._issuer,
-            )
-        except (jwt.PyJWTError, ValueError, RecursionError):
+            payload = seal.opened(token)
+        except (ValueError, RecursionError):
             raise InvalidToken from None
+        if payload.get("iss") != self._issuer or payload.get("aud") != self._refresh_audience:
+            raise InvalidToken
         return _shaped(payload)
 
     def read_access(self, token: str, now: float) -> dict[str, Any]:
@@ -199,7 +184,7 @@ class Mint:
 
 
 def _jti(secret: RefreshSecret, family: str, generation: int) -> str:
-    digest = hmac.digest(secret.jti, f"{family}|{generation}".encode(), hashlib.sha256)
+    digest = hmac.digest(secret.jti, f"{family}|{generation}".encode(), "sha256")
     return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
 
 
@@ -215,13 +200,18 @@ def _header(token: str) -> dict[str, Any]:
 
 
 def _shaped(payload: dict[str, Any]) -> RefreshToken:
-    user, family, claims, degraded = payload["sub"], payload["fid"], payload.get("claims"), payload.get("deg", False)
+    told: Callable[..., Any] = payload.get
+    user, family, claims, degraded = told("sub"), told("fid"), told("claims"), told("deg", False)
     if not (isinstance(user, str) and 1 <= len(user) <= MAX_SUBJECT and isinstance(claims, dict)):
         raise InvalidToken
     if not (isinstance(family, str) and _FAMILY.fullmatch(family) and isinstance(degraded, bool)):
         raise InvalidToken
-    numbers = [payload[name] for name in ("gen", "auth_time", "iat", "exp")]
-    if not all(type(number) is int and 0 <= number < _MAX_NUMBER for number in numbers) or numbers[0] == 0:
+    if not isinstance(told("jti"), str):
         raise InvalidToken
-    generation, auth_time, issued_at, expires = numbers
+    numbers = generation, auth_time, issued_at, expires = told("gen"), told("auth_time"), told("iat"), told("exp")
+    for number in numbers:
+        if type(number) is not int or not 0 <= number < _MAX_NUMBER:
+            raise InvalidToken
+    if generation == 0:
+        raise InvalidToken
     return RefreshToken(Login(user, claims), family, generation, auth_time, issued_at, expires, degraded)

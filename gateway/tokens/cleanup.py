@@ -23,6 +23,7 @@ from gateway.tokens.migration import (
     USER,
     OldFamily,
     OldToken,
+    Skipped,
     name_of,
     read_family,
     read_token,
@@ -59,6 +60,8 @@ class Found:
     value: bytes = field(repr=False)
     user: str
     family: str
+    digest: str = ""
+    device: str = ""
 
 
 @dataclass(slots=True)
@@ -166,8 +169,10 @@ class Cleanup:
         found = []
         for place, (value, ttl), token, name, user in zip(places, values, tokens, names, users, strict=True):
             if value is not None:
-                finding = judge_token(token, families[name], ttl, records[user], now, self._policy)
-                found.append(Found(place, finding if value else FOREIGN, value, user, name))
+                family = families[name]
+                finding = judge_token(token, family, ttl, records[user], now, self._policy)
+                told = (user, name, place.key.removeprefix(TOKEN), _device(family))
+                found.append(Found(place, finding if value else FOREIGN, value, *told))
         return found
 
     async def _look_at_families(self, places: list[Place]) -> list[Found]:
@@ -183,19 +188,20 @@ class Cleanup:
             if value is not None:
                 name = place.key.removeprefix(FAMILY)
                 finding = judge_family(name, family, read_token(digest, token), records[user])
-                found.append(Found(place, finding if value else FOREIGN, value, user, name))
+                found.append(Found(place, finding if value else FOREIGN, value, user, name, digest, _device(family)))
         return found
 
     async def _look_at_members(self, places: list[Place]) -> list[Found]:
         families = await self._families([place.member for place in places])
         users = [place.key.removeprefix(USER) for place in places]
         records = await self._records(users)
-        return [
-            Found(
-                place, judge_member(user, place.member, families[place.member], records[user]), b"", user, place.member
-            )
-            for place, user in zip(places, users, strict=True)
-        ]
+        found = []
+        for place, user in zip(places, users, strict=True):
+            family = families[place.member]
+            finding = judge_member(user, place.member, family, records[user])
+            digest = family.digest if isinstance(family, OldFamily) else ""
+            found.append(Found(place, finding, b"", user, place.member, digest, _device(family)))
+        return found
 
     async def _foreign(self, keys: list[str]) -> list[Found]:
         """Return those of the keys that are there, although no member of a set could be read from them."""
@@ -215,15 +221,25 @@ class Cleanup:
     async def _remove(self, candidates: Sequence[Found], report: Report) -> None:
         again = [found for found in await self._look([c.place for c in candidates]) if found.finding.goes]
         removed = await each(again, self._remove_one)
-        reasons = {candidate.place: candidate.finding.reason for candidate in candidates}
+        first = {candidate.place: candidate for candidate in candidates}
         for found, gone in zip(again, removed, strict=True):
             if gone:
                 report.removed += 1
-                outcome = f"{found.place.kind}: {reasons[found.place]}"
-                self._emit(Audit("cleanup", outcome, found.user, name_of(found.family) if found.family else ""))
+                self._emit(self._line(found, first[found.place]))
         report.spared += len(candidates) - sum(removed)
+
+    def _line(self, found: Found, first: Found) -> Audit:
+        """Return the line of a removal; what the second look did not find any more, the first one saw."""
+        outcome = f"{found.place.kind}: {first.finding.reason}"
+        family = name_of(found.family) if found.family else ""
+        token = self._store.token_name(found.digest or first.digest)
+        return Audit("cleanup", outcome, found.user, family, token, found.device or first.device)
 
     async def _remove_one(self, found: Found) -> bool:
         if found.place.kind == "member":
             return await self._store.leave(found.place.key, found.place.member)
         return await self._store.drop(found.place.key, found.value)
+
+
+def _device(family: OldFamily | Skipped) -> str:
+    return family.device if isinstance(family, OldFamily) else ""

@@ -2,12 +2,12 @@
 -- login that it lost, or one made while Redis was away): the floor keeps them from being adopted.
 --
 -- KEYS[1]  the user's hash
--- ARGV     1 family, or '' for all   2 reason   3 refresh_ttl, s: for so long may a token of now be presented
+-- ARGV     1 family, or '' for all   2 reason   3 for how long a token of now may be presented, s
 --
 -- Returns {whether the wanted one is or was the user's 0|1, family that ended now, ...}. Running it again ends nothing
 -- more, and says the same of the wanted one.
 
-local wanted, reason, refresh_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local wanted, reason, presentable = ARGV[1], ARGV[2], tonumber(ARGV[3])
 if wanted == 'floor' or wanted == 'claims' then return { 0 } end
 local live, ended = read_all()
 table.sort(live, function(a, b) return a.name < b.name end)
@@ -26,7 +26,7 @@ end
 if wanted == '' then
   local floor = tonumber(redis.call('HGET', KEY, 'floor') or '0')
   redis.call('HSET', KEY, 'floor', whole(math.max(floor, NOW_S)))
-  keep_until(NOW_S + refresh_ttl)
+  keep_until(NOW_S + presentable)
 end
 bound_tombstones(ended)
 return { known, unpack(closed) }

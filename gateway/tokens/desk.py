@@ -17,12 +17,13 @@ from gateway.tokens.carrier import carrier_of, refuse_query
 from gateway.tokens.claims import InvalidToken, Login, MalformedToken, Mint, RefreshToken
 from gateway.tokens.client import Client, client_of
 from gateway.tokens.dialect import Operation, Pair, dialect_of, malformed
-from gateway.tokens.events import Audit, ExcessFamiliesCleaned, TokenOperation
+from gateway.tokens.events import Audit, ExcessFamiliesCleaned, TokenOperation, audit_of
 from gateway.tokens.keys import Keys
 from gateway.tokens.ledger import Ledger
 from gateway.tokens.legacy import Legacy, LegacyReader, OldTokens
+from gateway.tokens.migration import mark_of
 from gateway.tokens.promises import Promises
-from gateway.tokens.rotation import Family, Presented
+from gateway.tokens.rotation import Evicted, Family, Presented
 from gateway.tokens.settings import TokenSettings
 from gateway.tokens.standstill import Standstill
 
@@ -117,10 +118,6 @@ class Desk:
                 raise
             return Claim(text, found[0], client, found[1])
 
-    async def claim(self, exchange: Exchange) -> Claim:
-        """Return the refresh token that counts, the first of `claims`."""
-        return (await self.claims(exchange))[0]
-
     def pair(
         self,
         login: Login,
@@ -184,13 +181,13 @@ class Desk:
         self.emit(TokenOperation(operation, result))
         if claim is not None:
             token, client = claim.token, claim.client
-            hashed = self.mint.fingerprint(claim.text)
+            hashed = self.mint.fingerprint(claim.text if claim.old is None else mark_of(claim.old.digest))
             user, family = token.login.user, token.family
             self.emit(Audit(operation, outcome or result, user, family, hashed, client.device, client.network))
 
-    def note_evicted(self, user: str, evicted: tuple[str, ...]) -> None:
+    def note_evicted(self, user: str, evicted: tuple[Evicted, ...]) -> None:
         """Report the families that made room for a new one."""
         if evicted:
-            self.emit(ExcessFamiliesCleaned(user, evicted))
-        for family in evicted:
-            self.emit(Audit("evict", "evicted", user, family))
+            self.emit(ExcessFamiliesCleaned(user, tuple(family for family, _ in evicted)))
+        for family, device in evicted:
+            self.emit(audit_of("evict", "evicted", user, family, device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.events import Event
+from gateway.tokens.records import split_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,15 @@ class Audit(Event):
     """One line of the audit trail.
 
     `action`: `issue|refresh|evict|logout|revoke|migrate|cleanup`; `outcome` is the operation's result, or for a family
-    that had ended before the reason it ended for. `token` is a keyed-hash prefix of the presented token, or empty.
-    `network` is the client's address cut to its /24 (IPv4) or /48 (IPv6).
+    that had ended before the reason it ended for. `user` and `family` are empty where a record cannot be read.
+
+    `token` begins a keyed hash (HMAC-SHA-256, the key derived from the first refresh secret): of the token that was
+    presented or minted; of an old backend's token always of the first half of its SHA-256 behind a `~`, since no more
+    of it is kept. It is empty where no token is at hand: an eviction and an end by name reach a family through its
+    record, and no token is at rest.
+
+    `device` and `network` (the address cut to its /24, IPv4, or /48, IPv6) are those of whoever asked; where nobody
+    asked for this family (an eviction, the operator's verbs) what its record says of its user, as far as it does.
     """
 
     action: str
@@ -81,3 +89,9 @@ class Audit(Event):
     token: str = ""
     device: str = ""
     network: str = ""
+
+
+def audit_of(action: str, outcome: str, user: str, family: str, note: str = "", token: str = "") -> Audit:
+    """Return the line of a family that is known by its record alone, whose `device` is `note`."""
+    network, device = split_note(note)
+    return Audit(action, outcome, user, family, token, device, network)

@@ -9,6 +9,7 @@
 -- The rules are those of families.py and rotation.py, line by line.
 
 local TOMBSTONE_TTL = 86400
+local OLD_TTL = 34560000
 local MAX_TOMBSTONES = 32
 
 local KEY = KEYS[1]
@@ -64,6 +65,7 @@ end
 local function bury(name, family, reason)
   local till = family.expires
   if not family.adopted then till = math.min(till, NOW_S + TOMBSTONE_TTL) end
+  if string.sub(family.key_id, 1, 1) == '~' then till = math.max(till, NOW_S + OLD_TTL) end
   write_tombstone(name, reason, till, family.auth)
 end
 
@@ -98,20 +100,23 @@ local function bound_tombstones(ended)
 end
 
 -- Adds a family and ends the least recently rotated while there are too many.
--- Returns the number of live families, and the names of those that were ended, oldest first.
+-- Returns the number of live families, the names of those that were ended, oldest first, and these again, each with its
+-- device behind it.
 local function admit(name, family, max_families)
   local live, ended = read_all()
   table.sort(live, function(a, b) return a.rotated < b.rotated or (a.rotated == b.rotated and a.name < b.name) end)
-  local evicted = {}
+  local evicted, noted = {}, {}
   for i = 1, #live - max_families + 1 do
     bury(live[i].name, live[i], 'evicted')
     table.insert(evicted, live[i].name)
+    table.insert(noted, live[i].name)
+    table.insert(noted, live[i].device)
     local tombstone = parse(redis.call('HGET', KEY, live[i].name))
     tombstone.name = live[i].name
     table.insert(ended, tombstone)
   end
   write_live(name, family)
   bound_tombstones(ended)
-  return #live - #evicted + 1, evicted
+  return #live - #evicted + 1, evicted, noted
 end
 

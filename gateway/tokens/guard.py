@@ -185,6 +185,15 @@ def trade(token: Token | None, owner: str, lineage: Lineage, now: int, *, spent:
     return replace(known, owner="", claimed_until=0) if known.owner == owner else known
 
 
+def lasting(now: int, end: int, policy: Policy) -> int:
+    """Return for how long (s) something is remembered of a token that says it ends at `end` (s; 0: it does not say).
+
+    Not shorter than the backend may take it, as far as the gateway can know: `refresh_ttl`, or what it says itself, but
+    no longer than a session lasts.
+    """
+    return max(policy.refresh_ttl, min(end - now // 1000, policy.session_ttl))
+
+
 def standing(user: User, lineage: Lineage) -> Standing:
     """Return what a family says of a token.
 
@@ -213,16 +222,16 @@ def judge(result: Presented, spent: bool, standing: Standing) -> Verdict:
     return result
 
 
-def turn(user: User, lineage: Lineage, device: str, now: int, policy: Policy) -> Commit:
+def turn(user: User, lineage: Lineage, device: str, now: int, policy: Policy, *, end: int = 0) -> Commit:
     """Note a login or a refresh of a family, unless it has ended: a tombstone wins over a refresh in flight.
 
-    One that is not known is admitted, and the user's oldest go while there are too many. A family is remembered for
-    `refresh_ttl` from its last turn; how long its tokens live is the backend's affair. It counts as adopted, because
-    its tokens may be older than the dataset. A tombstone is kept for as long as that as well: the backend has just
-    given a successor, and it must not outlive what refuses it.
+    One that is not known is admitted, and the user's oldest go while there are too many. A family is remembered from
+    its last turn for as long as its tokens, the last of which says that it ends at `end`; how long they live is the
+    backend's affair. It counts as adopted, because its tokens may be older than the dataset. A tombstone is kept for
+    as long as that as well: the backend has just given a successor, and it must not outlive what refuses it.
     """
     auth_time = lineage.auth_time or now // 1000
-    expires = now // 1000 + policy.refresh_ttl
+    expires = now // 1000 + lasting(now, end, policy)
     known = user.records.get(lineage.family)
     if isinstance(known, Tombstone):
         user.records[lineage.family] = replace(known, until=max(known.until, expires))
@@ -232,6 +241,7 @@ def turn(user: User, lineage: Lineage, device: str, now: int, policy: Policy) ->
     evicted: tuple[str, ...] = ()
     if isinstance(known, Family):
         auth_time, generation = known.auth_time, max(known.generation, lineage.generation)
+        expires = max(expires, known.expires)
         user.records[lineage.family] = replace(known, generation=generation, rotated_ms=now, expires=expires)
         families.drop_dead(user, now)
     else:

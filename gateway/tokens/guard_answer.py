@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import unquote
 
 from gateway.exchange import Buffered, Headers, Reply, header_values
 from gateway.tokens.answer import Answer, look_into
@@ -20,6 +22,10 @@ from gateway.tokens.settings import IdentitySettings, TokenSettings
 
 _SUBJECTS: Final = tuple(IdentitySettings(subject=pointer, claims={}) for pointer in ("/sub", "/userId"))
 """Where JWTs name their user."""
+_CLEARS: Final = re.compile(rb";\s*max-age\s*=\s*(0|-\d+)\s*(;|$)", re.IGNORECASE)
+"""A cookie that the client is to forget (RFC 6265 section 5.2.2); some backends still give it a value."""
+_FOR_EVER: Final = 2**40
+"""Seconds since the epoch that no clock shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +100,30 @@ class Reader:
         found = []
         for line in header_values(headers, b"set-cookie"):
             name, _, value = line.partition(b";")[0].partition(b"=")
-            if name.strip() == self._cookie:
+            if name.strip() == self._cookie and not _CLEARS.search(line):
                 found.append(value.strip().strip(b'"').decode("latin-1"))
         return found
 
 
 def user_in(token: str) -> str | None:
     """Return whom a token names, if it is a JWT. Unverified, it is worth what the backend's answer makes it."""
-    parts = token.split(".")
+    payload = _payload(token)
+    logins = (login_of(payload, identity) for identity in _SUBJECTS)
+    return next((login.user for login in logins if login is not None), None)
+
+
+def end_in(token: str) -> int:
+    """Return when a token ends (s), as far as it says so (RFC 7519 section 4.1.4): 0 for what is no JWT."""
+    end = _payload(token).get("exp")
+    return int(end) if isinstance(end, int | float) and 0 < end < _FOR_EVER else 0
+
+
+def _payload(token: str) -> dict[str, Any]:
+    parts = unquote(token).split(".")
     if len(parts) != 3:
-        return None
+        return {}
     try:
         payload: Any = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(payload, dict):
-        return None
-    logins = (login_of(payload, identity) for identity in _SUBJECTS)
-    return next((login.user for login in logins if login is not None), None)
+        return {}
+    return payload if isinstance(payload, dict) else {}

@@ -10,6 +10,7 @@ have one secret in common never forward it both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,25 +19,28 @@ from typing import Final
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.events import Emit, ignore
-from gateway.exchange import Buffered, Exchange, Headers, header_values, without
+from gateway.exchange import Buffered, Exchange, Headers
+from gateway.tokens.abuse import FailedAttempts
 from gateway.tokens.answer import in_memory
-from gateway.tokens.carrier import MAX_BODY, carrier_of, refuse_query
+from gateway.tokens.carrier import MAX_BODY, MAX_OPAQUE, carrier_of, refuse_query
 from gateway.tokens.claims import MAX_TOKEN
 from gateway.tokens.client import Client, client_of
-from gateway.tokens.cookies import values_of, without_cookie
+from gateway.tokens.cookies import values_of
 from gateway.tokens.desk import RETRY_AFTER
-from gateway.tokens.dialect import Operation, dialect_of, malformed
-from gateway.tokens.events import Audit, ExcessFamiliesCleaned, TokenOperation
-from gateway.tokens.guard import Busy, Claimed, Kept, Lineage, Spent
+from gateway.tokens.dialect import dialect_of, malformed
+from gateway.tokens.events import Audit, ExcessFamiliesCleaned, ReuseDetected, TokenOperation
+from gateway.tokens.guard import Busy, Claimed, Commit, Kept, Lineage, Spent
 from gateway.tokens.guard_answer import Reader
+from gateway.tokens.guard_arrears import Arrears, Owed
+from gateway.tokens.guard_content import client_proof, legible, refuse_in_url, tokens_in
 from gateway.tokens.guard_steps import GuardSteps, Met
 from gateway.tokens.guard_store import GuardStore
-from gateway.tokens.guard_vault import Vault, misspelt
+from gateway.tokens.guard_vault import Vault, ambiguous
 from gateway.tokens.keys import Keys
 from gateway.tokens.rotation import Ended
 from gateway.tokens.settings import TokenSettings
 
-_ACCEPT_ENCODING: Final = frozenset((b"accept-encoding",))
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Shown:
     text: str = field(repr=False)
     names: tuple[str, ...]
     client: Client
+    proof: bytes = field(default=b"", repr=False)
+    """A hash of what the client proves itself with, where clients do."""
 
     @property
     def name(self) -> str:
@@ -77,24 +83,53 @@ class GuardDesk:
         self.clock = clock
         self._dialect = dialect_of(settings.dialect)
         self._carrier = carrier_of(settings)
+        self._attempts = FailedAttempts()
+        self.arrears = Arrears(self.steps, self._met, self._settled, self.alarm, clock)
 
-    async def shown(self, exchange: Exchange, operation: Operation) -> list[Shown]:
-        """Return what a request presents, at least one token; it can still be forwarded.
+    async def shown(self, exchange: Exchange) -> list[Shown]:
+        """Return what a refresh presents, at least one token; it can still be forwarded.
+
+        A token in the content is the one that is meant, and the only one: of repetitions, of two spellings of the name,
+        and of content and cookie, backends take whichever they like.
 
         Raises:
-            GatewayError: `invalid-request`, when it presents none, or one that is none, or a JWT in a
-                spelling that is not its own.
+            GatewayError: `invalid-request`, when it presents none, one that is none, or several.
         """
         refuse_query(exchange, self._dialect)
+        refuse_in_url(exchange)
         content = await in_memory(exchange, MAX_BODY)
-        if content is None and operation == "refresh":
+        if content is None or not legible(exchange.headers, content):
             raise malformed()
-        probe = replace(exchange, body=Buffered(content or b""))
-        texts = await self._carrier.presented(probe, operation)
-        if not texts or not all(0 < len(text) <= MAX_TOKEN for text in texts) or any(map(misspelt, texts)):
+        named = tokens_in(content)
+        if len(named) > 1:
+            raise GatewayError("invalid-request", detail="The refresh token comes more than once.")
+        presented = await self._carrier.presented(replace(exchange, body=Buffered(content)))
+        texts = {self.vault.names(text): text for text in presented if _is_token(text)}
+        if named:
+            texts = {names: text for names, text in texts.items() if names == self.vault.names(named[0])}
+        if not texts:
             raise malformed()
-        client = client_of(exchange)
-        return [Shown(text, names, client) for names, text in {self.vault.names(text): text for text in texts}.items()]
+        proof = client_proof(exchange.headers, content) if self.settings.dialect == "oauth2" else b""
+        return [Shown(text, names, client_of(exchange), proof) for names, text in texts.items()]
+
+    async def shown_at_logout(self, exchange: Exchange) -> list[Shown]:
+        """Return every token that a logout presents in any way; it can still be forwarded.
+
+        Which of several the backend ends nobody knows, and whoever brings them may end them all.
+
+        Raises:
+            GatewayError: `invalid-request` for a token in the URL.
+        """
+        refuse_query(exchange, self._dialect)
+        refuse_in_url(exchange)
+        content = await in_memory(exchange, MAX_BODY)
+        texts: list[str] = []
+        with suppress(GatewayError):  # a form without end presents nothing
+            texts += tokens_in(content or b"", *(("token",) if self.settings.dialect == "oauth2" else ()))[:MAX_OPAQUE]
+        if self.settings.carrier != "json":
+            texts += values_of(exchange.headers, self.settings.cookie.refresh.encode())[:MAX_OPAQUE]
+        named = {self.vault.names(text): text for text in texts if _is_token(text)}
+        return [Shown(text, names, client_of(exchange)) for names, text in named.items()]
 
     async def chosen(self, shown: list[Shown]) -> Shown:
         """Return the token that counts: the first of those that are good for most.
@@ -110,12 +145,17 @@ class GuardDesk:
         return min(met, key=lambda pair: _rank(pair[0]))[1]
 
     async def look(self, shown: Shown) -> Found:
-        """Tell what a token would meet, under whichever of its names it is known."""
-        found = [Found(await self.steps.look(name), name) for name in shown.names]
-        return min(found, key=lambda each: (_weight(each.met), each.name)) if len(found) > 1 else found[0]
+        """Tell what a token would meet, under whichever of its names it is known, after what is owed of it."""
+        await self.arrears.settle(shown.names)
+        return Found(*await self._met(shown.names))
+
+    async def _met(self, names: tuple[str, ...]) -> tuple[Met, str]:
+        found = [(await self.steps.look(name), name) for name in names]
+        return min(found, key=lambda each: (_weight(each[0]), each[1])) if len(found) > 1 else found[0]
 
     async def claim(self, shown: Shown, owner: str, *, again: bool = False) -> Found:
         """Claim a token for `owner`, see `GuardSteps.claim`: its record, or without one all of its names."""
+        await self.arrears.settle(shown.names)
         if len(shown.names) > 1:
             found = await self.look(shown)
             if found.met.lineage is None:
@@ -153,6 +193,16 @@ class GuardDesk:
         headers: Headers = [(b"WWW-Authenticate", b"Bearer"), *self._carrier.clear_headers()]
         return GatewayError("invalid-token", private=private, headers=headers)
 
+    def failed(self, address: str, private: str) -> None:
+        """Count a failed attempt: a token that nobody knows, and that the backend refused. No other ever comes here.
+
+        Raises:
+            GatewayError: `too-many-attempts`, in the place of the backend's answer, when its address had too many.
+        """
+        wait = self._attempts.failed(address, self.clock.monotonic())
+        if wait is not None:
+            raise GatewayError("too-many-attempts", private=private, retry_after=wait)
+
     def redis_required(self, private: str, *, forget: bool = False) -> GatewayError:
         """Return the answer for an operation that Redis is needed for; `forget`: the client's cookies go."""
         headers = self._carrier.clear_headers() if forget else []
@@ -172,6 +222,19 @@ class GuardDesk:
         user, family = (lineage.user, lineage.family) if lineage is not None else ("", "")
         self.emit(Audit(operation, outcome or result, user, family, hashed, client.device, client.network))
 
+    def _settled(self, owed: Owed, lineage: Lineage, turned: Commit) -> None:
+        """Report what was written down late; the operation itself was counted when it was answered."""
+        outcome = f"{turned.reason}, committed late" if isinstance(turned, Ended) else "committed late"
+        action, client = "refresh" if owed.names else "issue", owed.client
+        told = (lineage.user, lineage.family, owed.fingerprint, client.device, client.network)
+        self.emit(Audit(action, outcome, *told))
+        if not isinstance(turned, Ended):
+            self.note_evicted(lineage.user, turned.evicted)
+
+    def alarm(self, lineage: Lineage) -> None:
+        """Report that a spent token came back."""
+        self.emit(ReuseDetected(lineage.user, lineage.family, lineage.generation))
+
     def note_evicted(self, user: str, evicted: Iterable[str]) -> None:
         """Report the families that made room for a new one."""
         families = tuple(evicted)
@@ -181,34 +244,9 @@ class GuardDesk:
             self.emit(Audit("evict", "evicted", user, family))
 
 
-def readable(headers: Headers) -> Headers:
-    """Return a request's fields that ask for an answer which can be read."""
-    return [*without(headers, _ACCEPT_ENCODING), (b"Accept-Encoding", b"identity")]
-
-
-def only_cookie(headers: Headers, name: bytes, value: str) -> Headers:
-    """Return a request's fields with `value` as the only cookie `name`; with none, if it came in the content.
-
-    The backend is to judge the token that was claimed; of duplicates, and of cookie and content, servers take whichever
-    they like.
-    """
-    values = values_of(headers, name)
-    if value not in values:
-        return without_cookie(headers, name)
-    if len(set(values)) == 1 and _count(headers, name) == len(values):
-        return headers
-    cookie = b"%b=%b" % (name, value.encode("latin-1"))
-    rest = without_cookie(headers, name)
-    for index, (key, line) in enumerate(rest):
-        if key.lower() == b"cookie":
-            return [*rest[:index], (key, b"%b; %b" % (line, cookie)), *rest[index + 1 :]]
-    return [*rest, (b"Cookie", cookie)]
-
-
-def _count(headers: Headers, name: bytes) -> int:
-    """Count the cookies that some server may take for `name`: there are those that trim it."""
-    lines = header_values(headers, b"cookie")
-    return sum(pair.partition(b"=")[0].strip() == name for line in lines for pair in line.split(b";"))
+def _is_token(text: str) -> bool:
+    """Tell whether this may be a token of the backend's, whatever it mints."""
+    return 0 < len(text) <= MAX_TOKEN and _CONTROLS.search(text) is None and not ambiguous(text)
 
 
 def _weight(met: Met) -> int:

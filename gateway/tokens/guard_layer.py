@@ -2,22 +2,27 @@
 
 The one idea: the backend's answers pass as they are. What the gateway adds is that a refresh reaches the backend once,
 that its answer is not lost, and that a family which has ended stays so.
+
+An OAuth server has one token endpoint for all grants (RFC 6749 section 3.2). Where login and refresh are one route, the
+grant type tells them apart: what is no refresh is a login if its answer brings a refresh token, and passes if not.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.events import Emit, ignore
 from gateway.exchange import Exchange, Handler, Reply
-from gateway.tokens.carrier import refuse_query
-from gateway.tokens.claims import new_family
+from gateway.tokens.answer import in_memory
 from gateway.tokens.client import client_of
-from gateway.tokens.dialect import dialect_of
 from gateway.tokens.events import FamiliesAtLogin
-from gateway.tokens.guard import Lineage, Turned
-from gateway.tokens.guard_answer import Bringing, user_in
-from gateway.tokens.guard_desk import GuardDesk, Shown, readable
+from gateway.tokens.guard import Turned
+from gateway.tokens.guard_answer import Bringing
+from gateway.tokens.guard_content import REFRESH, grant_of, readable
+from gateway.tokens.guard_deal import login_of_answer
+from gateway.tokens.guard_desk import GuardDesk, Shown
 from gateway.tokens.guard_refresh import COMMIT_SECONDS, FORWARD_SECONDS, GuardRefresh
 from gateway.tokens.guard_shelter import Shelter
 from gateway.tokens.guard_store import GuardStore
@@ -27,6 +32,8 @@ from gateway.tokens.settings import TokenSettings
 
 CLAIM_MS = round(1000 * (FORWARD_SECONDS + COMMIT_SECONDS))
 """Life of a claim, for the store's `Terms`."""
+MAX_GRANT = 1024 * 1024
+"""Bytes of a request to the endpoint of all grants: some bring signed statements of others."""
 
 
 class GuardLayer:
@@ -61,20 +68,21 @@ class GuardLayer:
         self._is_login, self._is_refresh, self._is_logout = login, refresh, logout
         self._shelter = Shelter()
         self._refresh = GuardRefresh(desk, self._shelter, forward_seconds)
-        self._dialect = dialect_of(settings.dialect)
 
     async def run(self) -> None:
-        """Give refreshes a home until cancelled."""
-        await self._shelter.run()
+        """Give refreshes a home, and write down what is owed, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._desk.arrears.run())
+            await self._shelter.run()
 
     async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
         """Forward, or answer in the backend's place.
 
         Raises:
-            GatewayError: `invalid-request`, `invalid-token`, `redis-required`; for a refresh that the backend does not
-                answer `upstream-timeout`, `upstream-unreachable`.
+            GatewayError: `invalid-request`, `invalid-token`, `too-many-attempts`, `redis-required`; for a refresh that
+                the backend does not answer `upstream-timeout`, `upstream-unreachable`.
         """
-        if self._is_refresh(exchange):
+        if self._is_refresh(exchange) and await self._asks_for_a_refresh(exchange):
             return await self._refresh.handle(exchange, forward)
         if self._is_logout(exchange):
             return await self._logout(exchange, forward)
@@ -82,34 +90,53 @@ class GuardLayer:
             return await self._login(exchange, forward)
         return await forward(exchange)
 
+    async def _asks_for_a_refresh(self, exchange: Exchange) -> bool:
+        """Tell what is asked of a route that may be one for all grants."""
+        if not self._is_login(exchange):
+            return True
+        content = await in_memory(exchange, MAX_GRANT)
+        if content is None:
+            raise GatewayError("invalid-request", detail="The content is too large for a token endpoint.")
+        return grant_of(exchange, content) == REFRESH
+
     async def _login(self, exchange: Exchange, forward: Handler) -> Reply:
-        """Forward a login, and begin a family for the refresh token that its answer brings."""
+        """Forward a login, and begin a family for the refresh token that its answer brings.
+
+        Raises:
+            GatewayError: in strict mode `redis-required`, when the family cannot be written down.
+        """
+        asked = self._desk.clock.monotonic()
         exchange.headers = readable(exchange.headers)
         reply = await forward(exchange)
         try:
             brought = await self._desk.reader.read(reply)
             if brought.tokens:
-                await self._begin(exchange, brought)
+                await self._begin(exchange, brought, asked)
         except BaseException:
             await reply.body.aclose()
             raise
         return reply
 
-    async def _begin(self, exchange: Exchange, brought: Bringing) -> None:
-        """Write a login down. Where that fails it is one from before the gateway, and its first refresh is learned."""
-        desk, client, family = self._desk, client_of(exchange), new_family()
-        user = brought.user or next(filter(None, map(user_in, brought.tokens)), family)
-        lineage = Lineage(user, family, 0)
+    async def _begin(self, exchange: Exchange, brought: Bringing, asked: float) -> None:
+        """Write a login down. Where that fails it is owed; in strict mode it is not delivered."""
+        desk, first = self._desk, brought.tokens[0]
+        shown = Shown(first, desk.vault.names(first), client_of(exchange))
+        owed = login_of_answer(desk, shown, brought, asked)
+        lineage, end = owed.deal.lineage, owed.deal.end
         try:
             names = await self._naming(brought.tokens)
-            turned = await desk.steps.open(user, family, names, client.note)
+            turned = await desk.steps.open(lineage.user, lineage.family, names, shown.client.note, end)
         except StoreUnavailable as away:
-            desk.note("issue", "uncommitted", lineage, client, f"uncommitted, Redis: {away.kind}")
+            if desk.settings.require_redis:
+                desk.note("issue", "redis_required", lineage, shown)
+                raise desk.redis_required(f"login: {away.kind}") from None
+            desk.arrears.owe(owed)
+            desk.note("issue", "uncommitted", lineage, shown, f"uncommitted, Redis: {away.kind}")
             return
-        desk.note("issue", "ok", lineage, client)
+        desk.note("issue", "ok", lineage, shown)
         if isinstance(turned, Turned):
             desk.emit(FamiliesAtLogin(turned.count))
-            desk.note_evicted(user, turned.evicted)
+            desk.note_evicted(lineage.user, turned.evicted)
 
     async def _naming(self, tokens: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names to record a login's tokens under: what is known by an older one counts anew there too."""
@@ -127,11 +154,8 @@ class GuardLayer:
             GatewayError: `redis-required`, strict or not, when a family could not be ended; the backend was told, and
                 the cookies go. `invalid-request` for a token in the URL.
         """
-        refuse_query(exchange, self._dialect)
-        try:
-            shown = await self._desk.shown(exchange, "logout")
-        except GatewayError:
-            shown = []
+        shown = await self._desk.shown_at_logout(exchange)
+        if not shown:
             self._desk.count("logout", "nothing")
         away = await self._end_all(shown)
         reply = await forward(exchange)

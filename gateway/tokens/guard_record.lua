@@ -39,6 +39,11 @@ local function write(token, seconds)
   end
 end
 
+-- For how long, in s, something is remembered of a token that says it ends at `till`, in s.
+local function lasting(refresh_ttl, till, session_ttl)
+  return math.max(refresh_ttl, math.min(till - math.floor(NOW / 1000), session_ttl))
+end
+
 local function release(token, owner)
   if token.owner == owner then token.owner, token.till = '', 0 end
 end

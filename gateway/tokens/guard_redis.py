@@ -1,12 +1,13 @@
 """The backend's tokens in Redis, shared by every replica: one key a token, one script a step.
 
-The one idea: a token's record (`{prefix}:g:{name}`) and the answer to it (`{prefix}:g:{name}:answer`) are found by the
-token's name alone, which is a keyed hash; its family is in the user's hash (`{prefix}:t:{user}`), where the ledger's
-scripts see it too, so listing, the cap and revoking are the same in both modes. Nothing that is held here can be
-presented to anybody: names are hashes, answers are sealed.
+The one idea: a token's record (`{prefix}:g:{name}`) is found by the token's name alone, which is a keyed hash; its
+family is in the user's hash (`{prefix}:t:{user}`), where the ledger's scripts see it too, so listing, the cap and
+revoking are the same in both modes. The last answer of a family (`{prefix}:g:{family}:answer`) is the only one that is
+ever given again. Nothing that is held here can be presented to anybody: names are hashes, answers are sealed.
 
-Every record expires: a claim with its time, a token `refresh_ttl` after it was given or traded (spent ones are
-remembered for as long as they could still be tried), an answer as long after its grace as that may have stood still.
+Every record expires: a claim with its time, a token `refresh_ttl` after it was given or traded, or when it says that it
+ends (spent ones are remembered for as long as they could still be tried), an answer a day after its grace, which may
+have stood still.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gateway.redis_client.client import RedisClient
 from gateway.redis_client.scripts import load
 from gateway.tokens import guard
 from gateway.tokens.guard import KEY_ID, Busy, Claimed, Commit, Kept, Lineage, Overtaken, Spent, Standing, Turned
-from gateway.tokens.guard_store import Seen, Terms, burial
+from gateway.tokens.guard_store import Seen, Terms, as_of, burial
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Ended
 
@@ -44,10 +45,10 @@ class RedisGuard:
         """Return the key of a token's record."""
         return f"{self._prefix}:g:{{{name}}}"
 
-    async def present(self, name: str, owner: str, *, again: bool = False, claim: bool = True) -> Seen:
+    async def present(self, name: str, owner: str, *, again: bool = False, claim: bool = True, ago: int = 0) -> Seen:
         """Decide, see `GuardStore`."""
         terms = self._terms
-        pauses = ",".join(f"{ago}:{length}" for ago, length in terms.pauses())
+        pauses = ",".join(f"{ended}:{length}" for ended, length in as_of(ago, terms.pauses()))
         arguments = (owner, terms.claim_ms, terms.policy.grace_ms, pauses, int(again), int(claim))
         verdict, now, spent, *rest = await self._client.run(self._claim, [self.key(name)], arguments)
         return Seen(_presented(verdict, *rest), now, spent == 1)
@@ -56,23 +57,23 @@ class RedisGuard:
         """Take a claim back, see `GuardStore`."""
         await self._client.run(self._release, [self.key(name)], [owner])
 
-    async def learn(self, name: str, lineage: Lineage, *, fresh: bool) -> None:
+    async def learn(self, name: str, lineage: Lineage, *, fresh: bool, end: int = 0) -> None:
         """Remember a token, see `GuardStore`."""
-        arguments = (*_told(lineage), self._terms.policy.refresh_ttl, int(fresh))
+        arguments = (*_told(lineage), *self._lasting(end), int(fresh))
         await self._client.run(self._learn, [self.key(name)], arguments)
 
-    async def trade(self, name: str, owner: str, lineage: Lineage, *, spent: bool, kept: bool) -> None:
+    async def trade(self, name: str, owner: str, lineage: Lineage, *, spent: bool, kept: bool, end: int = 0) -> None:
         """Note a trade, see `GuardStore`."""
-        arguments = (owner, int(spent), int(kept), *_told(lineage), self._terms.policy.refresh_ttl)
+        arguments = (owner, int(spent), int(kept), *_told(lineage), *self._lasting(end))
         await self._client.run(self._trade, [self.key(name)], arguments)
 
-    async def keep(self, name: str, sealed: bytes) -> None:
+    async def keep(self, family: str, sealed: bytes) -> None:
         """Put an answer away, see `GuardStore`."""
-        await self._client.run(self._keep, [self._answer(name)], [sealed, self._terms.answer_ms])
+        await self._client.run(self._keep, [self._answer(family)], [sealed, self._terms.answer_ms])
 
-    async def recall(self, name: str) -> bytes | None:
+    async def recall(self, family: str) -> bytes | None:
         """Return an answer, see `GuardStore`."""
-        sealed: bytes | None = await self._client.call("GET", self._answer(name))
+        sealed: bytes | None = await self._client.call("GET", self._answer(family))
         return sealed
 
     async def standing(self, lineage: Lineage) -> Standing:
@@ -83,11 +84,11 @@ class RedisGuard:
             return Ended(rest[0].decode())
         return Overtaken() if word == b"overtaken" else None
 
-    async def turn(self, lineage: Lineage, device: str) -> Commit:
+    async def turn(self, lineage: Lineage, device: str, end: int = 0) -> Commit:
         """Note a turn, see `GuardStore`."""
         policy = self._terms.policy
         family = (lineage.family, lineage.generation, lineage.auth_time, KEY_ID, device)
-        arguments = (*family, policy.refresh_ttl, policy.max_families)
+        arguments = (*family, policy.refresh_ttl, policy.max_families, end, policy.session_ttl)
         word, _, *rest = await self._client.run(self._turn, [self._ledger.key(lineage.user)], arguments)
         if word == b"ended":
             return Ended(rest[0].decode())
@@ -98,8 +99,11 @@ class RedisGuard:
         """End a family, see `GuardStore`."""
         return await self._ledger.end(lineage.user, burial(lineage, now, self._terms.policy), reason)
 
-    def _answer(self, name: str) -> str:
-        return f"{self.key(name)}:answer"
+    def _answer(self, family: str) -> str:
+        return f"{self.key(family)}:answer"
+
+    def _lasting(self, end: int) -> tuple[int, int, int]:
+        return self._terms.policy.refresh_ttl, end, self._terms.policy.session_ttl
 
 
 def _told(lineage: Lineage) -> tuple[int, int, str, str]:

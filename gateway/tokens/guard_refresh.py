@@ -3,6 +3,9 @@
 The one idea: one flight a token. The first request of a replica starts it, in a task that goes on when its client has
 gone; the others wait for what it brings. Between replicas the claim in the store does the same: whoever finds it taken
 asks again until there is an answer, or until the claim has run out and the token is theirs to forward.
+
+Where clients prove who they are (dialect `oauth2`), an answer is for those who prove the same (RFC 6749 section 6).
+Whoever proves another thing or nothing waits until the flight is over, and is then the backend's to judge.
 """
 
 from __future__ import annotations
@@ -15,13 +18,13 @@ from typing import Final
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.exchange import Exchange, Handler, Reply, read_all, without
-from gateway.tokens.claims import new_family
-from gateway.tokens.events import ReuseDetected
 from gateway.tokens.guard import Busy, Kept, Lineage, Spent
-from gateway.tokens.guard_answer import Bringing, Verbatim, user_in
-from gateway.tokens.guard_desk import GuardDesk, Shown, only_cookie, readable
+from gateway.tokens.guard_answer import Verbatim
+from gateway.tokens.guard_content import only_cookie, readable
+from gateway.tokens.guard_deal import deal_of
+from gateway.tokens.guard_desk import GuardDesk, Shown
 from gateway.tokens.guard_shelter import Shelter, outcome
-from gateway.tokens.guard_steps import Deal, Met
+from gateway.tokens.guard_steps import Met
 from gateway.tokens.rotation import Ended
 
 FORWARD_SECONDS: Final = 10.0
@@ -32,6 +35,8 @@ MAX_FORWARDED: Final = 16 * 1024 * 1024
 """Bytes of an answer to a refresh that are taken into memory; far more than any."""
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.25
+_REJECTIONS: Final = frozenset((400, 401, 403))
+"""What a backend says of a token that it does not take, rather than of the moment."""
 _NOT_FORWARDED: Final = frozenset((b"upgrade", b"connection", b"expect"))
 """Fields for which a refresh could be answered with anything but an answer."""
 
@@ -43,6 +48,8 @@ class Landed:
     answer: Verbatim | None = None
     error: Exception | None = None
     upstream_seconds: float = 0.0
+    failed: bool = False
+    """The backend refused a token that nobody knows."""
 
 
 @dataclass(slots=True)
@@ -53,6 +60,9 @@ class _Flight:
     exchange: Exchange
     forward: Handler
     owner: str
+    asked: float
+    """When it began (monotonic s)."""
+    failed: bool = False
     again: bool = False
     """The kept answer was not there."""
     name: str = ""
@@ -75,38 +85,45 @@ class GuardRefresh:
         self._shelter = shelter
         self._forward_seconds = forward_seconds
         self._patience = forward_seconds + COMMIT_SECONDS + 1.0
-        self._flights: dict[str, asyncio.Task[Landed]] = {}
+        self._flights: dict[str, tuple[bytes, asyncio.Task[Landed]]] = {}
 
     async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
         """Answer a refresh with what the backend says, or said a moment ago.
 
         Raises:
-            GatewayError: `invalid-request`, `invalid-token`, `redis-required`; `upstream-timeout` and
-                `upstream-unreachable`, when the backend has not answered.
+            GatewayError: `invalid-request`, `invalid-token`, `too-many-attempts`, `redis-required`; `upstream-timeout`
+                and `upstream-unreachable`, when the backend has not answered.
         """
         desk = self._desk
         try:
-            shown = await desk.chosen(await desk.shown(exchange, "refresh"))
+            shown = await desk.chosen(await desk.shown(exchange))
         except GatewayError:
             desk.count("refresh", "malformed")
             raise
-        flight = self._flights.get(shown.name)
-        if flight is not None:
-            desk.count("refresh", "shared")
-        else:
-            flight = self._started(shown, exchange, forward)
-        landed = await outcome(flight)
+        landed = await outcome(await self._flight(shown, exchange, forward))
         exchange.upstream_seconds += landed.upstream_seconds
+        if landed.failed:
+            desk.failed(exchange.client, "refresh: unknown, and rejected")
         if landed.answer is None:
             raise _own(landed.error)
         return landed.answer.reply()
+
+    async def _flight(self, shown: Shown, exchange: Exchange, forward: Handler) -> asyncio.Task[Landed]:
+        while (known := self._flights.get(shown.name)) is not None:
+            proof, task = known
+            if proof == shown.proof:
+                self._desk.count("refresh", "shared")
+                return task
+            await asyncio.wait((task,))
+        return self._started(shown, exchange, forward)
 
     def _started(self, shown: Shown, exchange: Exchange, forward: Handler) -> asyncio.Task[Landed]:
         cookie = self._desk.settings.cookie.refresh.encode()
         headers = only_cookie(readable(without(exchange.headers, _NOT_FORWARDED)), cookie, shown.text)
         copy = replace(exchange, headers=headers, on_informational=None, before_send=None, upstream_seconds=0.0)
-        flight = _Flight(shown, copy, forward, secrets.token_hex(8))
-        task = self._flights[shown.name] = self._shelter.start(self._fly(flight))
+        flight = _Flight(shown, copy, forward, secrets.token_hex(8), self._desk.clock.monotonic())
+        task = self._shelter.start(self._fly(flight))
+        self._flights[shown.name] = shown.proof, task
         task.add_done_callback(lambda _: self._flights.pop(shown.name, None))
         return task
 
@@ -115,18 +132,17 @@ class GuardRefresh:
             answer = await self._answer(flight)
         except Exception as error:  # told to everybody who waits: each raises it, and `rescue` answers
             return Landed(error=error, upstream_seconds=flight.exchange.upstream_seconds)
-        return Landed(answer, upstream_seconds=flight.exchange.upstream_seconds)
+        return Landed(answer, upstream_seconds=flight.exchange.upstream_seconds, failed=flight.failed)
 
     async def _answer(self, flight: _Flight) -> Verbatim:
         desk, shown = self._desk, flight.shown
         try:
             met = await self._claim(flight)
         except StoreUnavailable as away:
-            if desk.settings.require_redis:
+            if desk.settings.require_redis or flight.again:  # a token that it has traded may be stolen to the backend
                 desk.note("refresh", "redis_required", None, shown)
                 raise desk.redis_required(f"refresh: {away.kind}") from None
-            desk.note("refresh", "degraded", None, shown)
-            return await self._forward(flight)
+            return await self._degraded(flight)
         match met.verdict:
             case Kept(lineage=lineage):
                 return await self._kept(flight, lineage)
@@ -157,14 +173,14 @@ class GuardRefresh:
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     async def _kept(self, flight: _Flight, lineage: Lineage) -> Verbatim:
-        """Open the answer that was kept; when it is not there, only the backend can tell."""
+        """Open the answer that was kept; when it is not there, or for another client, only the backend can tell."""
         desk, shown = self._desk, flight.shown
         try:
-            sealed = await desk.steps.recall(flight.name)
+            sealed = await desk.steps.recall(lineage)
         except StoreUnavailable as away:  # the backend may take a token that it has traded for stolen
             desk.note("refresh", "redis_required", lineage, shown)
             raise desk.redis_required(f"refresh: {away.kind}") from None
-        answer = desk.vault.open(shown.text, flight.name, sealed) if sealed is not None else None
+        answer = desk.vault.open(shown.text, flight.name, sealed, shown.proof) if sealed is not None else None
         if answer is None:
             flight.again = True
             return await self._answer(flight)
@@ -180,7 +196,7 @@ class GuardRefresh:
             raise desk.redis_required(f"refresh: {away.kind}") from None
         desk.note("refresh", "reused" if ended else "ended", lineage, shown, "reused")
         if ended:
-            desk.emit(ReuseDetected(lineage.user, lineage.family, lineage.generation))
+            desk.alarm(lineage)
         raise desk.refusal("refresh: reused")
 
     async def _traded(self, flight: _Flight, met: Met) -> Verbatim:
@@ -195,6 +211,7 @@ class GuardRefresh:
         if not answer.good:
             await self._released(flight)
             desk.note("refresh", "rejected", met.lineage, shown, f"rejected with {answer.status}")
+            flight.failed = met.lineage is None and answer.status in _REJECTIONS
             return answer
         try:
             await self._committed(flight, met, answer)
@@ -221,34 +238,39 @@ class GuardRefresh:
             raise GatewayError("upstream-unreachable", private=private) from None
         return Verbatim(reply.status, reply.reason, tuple(reply.headers), content)
 
+    async def _degraded(self, flight: _Flight) -> Verbatim:
+        """Forward a token that Redis cannot judge; what comes of it is written down when it is back."""
+        desk, shown = self._desk, flight.shown
+        sealed = desk.arrears.answer(shown.name)
+        answer = desk.vault.open(shown.text, shown.name, sealed, shown.proof) if sealed is not None else None
+        if answer is not None:
+            desk.note("refresh", "replayed", None, shown, "replayed, Redis away")
+            return answer
+        desk.note("refresh", "degraded", None, shown)
+        answer = await self._forward(flight)
+        if answer.good:
+            desk.arrears.owe(await deal_of(desk, shown, answer, None, now=0, owner=flight.owner, asked=flight.asked))
+        return answer
+
     async def _committed(self, flight: _Flight, met: Met, answer: Verbatim) -> None:
         """Commit a good answer. It is given to the client whatever becomes of this."""
         desk, shown = self._desk, flight.shown
-        brought = await desk.reader.read(answer.reply())
-        lineage = met.lineage or self._lineage(shown, brought, met.now)
-        brings = tuple(dict.fromkeys(desk.vault.names(token)[0] for token in brought.tokens))
-        successors = () if desk.vault.names(shown.text)[0] in brings else brings
-        sealed = desk.vault.seal(shown.text, flight.name, answer)
-        deal = Deal(flight.name, flight.owner, lineage, successors, sealed, shown.client.note)
+        now, owner, asked = met.now // 1000, flight.owner, flight.asked
+        owed = await deal_of(desk, shown, answer, met.lineage, now=now, owner=owner, asked=asked)
+        deal = replace(owed.deal, name=flight.name, answer=owed.answers.get(flight.name))
         try:
             turned = await desk.steps.commit(deal)
             if flight.held != (flight.name,):  # the record is there before the claims on other names go
                 await self._released(flight)
         except StoreUnavailable as away:
-            desk.note("refresh", "uncommitted", lineage, shown, f"uncommitted, Redis: {away.kind}")
+            desk.arrears.owe(owed)
+            desk.note("refresh", "uncommitted", deal.lineage, shown, f"uncommitted, Redis: {away.kind}")
             return
         if isinstance(turned, Ended):
-            desk.note("refresh", "ended", lineage, shown, f"{turned.reason}, in flight")
+            desk.note("refresh", "ended", deal.lineage, shown, f"{turned.reason}, in flight")
             return
-        desk.note("refresh", "rotated" if met.lineage is not None else "adopted", lineage, shown)
-        desk.note_evicted(lineage.user, turned.evicted)
-
-    def _lineage(self, shown: Shown, brought: Bringing, now: int) -> Lineage:
-        """Return whose a token from before the gateway is from now on; a family that names nobody is its own user."""
-        family = new_family()
-        hints = (user_in(token) for token in (*brought.tokens, shown.text))
-        user = brought.user or next((hint for hint in hints if hint is not None), family)
-        return Lineage(user, family, now // 1000)
+        desk.note("refresh", "rotated" if met.lineage is not None else "adopted", deal.lineage, shown)
+        desk.note_evicted(deal.lineage.user, turned.evicted)
 
     async def _released(self, flight: _Flight) -> None:
         with suppress(StoreUnavailable):  # then it runs out by itself

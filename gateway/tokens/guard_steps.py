@@ -51,9 +51,10 @@ class Met:
 
 @dataclass(frozen=True, slots=True)
 class Deal:
-    """A token that the backend has answered well."""
+    """A token that the backend has answered well; or a login that is written down later, which spent none."""
 
     name: str
+    """Empty for a login."""
     owner: str
     lineage: Lineage
     """Whose the presented token is, or is from now on."""
@@ -62,6 +63,8 @@ class Deal:
     answer: bytes | None = field(repr=False)
     """Sealed; None when it is too large to be kept."""
     device: str = ""
+    end: int = 0
+    """When the last of the tokens says that it ends (s); 0 when none does."""
 
 
 class GuardSteps:
@@ -73,6 +76,10 @@ class GuardSteps:
     async def look(self, name: str) -> Met:
         """Tell what a token would meet."""
         return await self._met(name, "", again=False, claim=False)
+
+    async def was_reuse(self, name: str, ago: int) -> bool:
+        """Tell whether a token had been spent, and its grace was over, when it was presented `ago` ms before."""
+        return isinstance((await self._store.present(name, "", claim=False, ago=ago)).result, Spent)
 
     async def claim(self, name: str, owner: str, *, again: bool = False) -> Met:
         """Claim a token for `owner`, see `guard.present`; one that its family refuses is not claimed."""
@@ -90,28 +97,29 @@ class GuardSteps:
         """Take a claim back."""
         await self._store.release(name, owner)
 
-    async def recall(self, name: str) -> bytes | None:
+    async def recall(self, lineage: Lineage) -> bytes | None:
         """Return the sealed answer to a token."""
-        return await self._store.recall(name)
+        return await self._store.recall(lineage.family)
 
-    async def open(self, user: str, family: str, names: tuple[str, ...], device: str) -> Commit:
-        """Start a family at a login."""
-        turned = await self._store.turn(Lineage(user, family, 0), device)
+    async def open(self, user: str, family: str, names: tuple[str, ...], device: str, end: int = 0) -> Commit:
+        """Start a family at a login, whose last token says that it ends at `end`."""
+        turned = await self._store.turn(Lineage(user, family, 0), device, end)
         lineage = Lineage(user, family, turned.auth_time if isinstance(turned, Turned) else 0)
-        await asyncio.gather(*(self._store.learn(name, lineage, fresh=True) for name in names))
+        await asyncio.gather(*(self._store.learn(name, lineage, fresh=True, end=end) for name in names))
         return turned
 
     async def commit(self, deal: Deal) -> Commit:
         """Write down that the backend has answered a token well; returns what became of its family."""
         lineage = deal.lineage
         grown = Lineage(lineage.user, lineage.family, lineage.auth_time, lineage.generation + 1)
-        turned = await self._store.turn(grown if deal.successors else lineage, deal.device)
-        second = [self._store.learn(name, grown, fresh=False) for name in deal.successors]
+        turned = await self._store.turn(grown if deal.successors else lineage, deal.device, deal.end)
+        second = [self._store.learn(name, grown, fresh=False, end=deal.end) for name in deal.successors]
         if deal.answer is not None:
-            second.append(self._store.keep(deal.name, deal.answer))
+            second.append(self._store.keep(lineage.family, deal.answer))
         await asyncio.gather(*second)
-        spent, kept = bool(deal.successors), deal.answer is not None
-        await self._store.trade(deal.name, deal.owner, lineage, spent=spent, kept=kept)
+        if deal.name:
+            spent, kept = bool(deal.successors), deal.answer is not None
+            await self._store.trade(deal.name, deal.owner, lineage, spent=spent, kept=kept, end=deal.end)
         return turned
 
     async def end(self, lineage: Lineage, reason: str, now: int) -> bool:

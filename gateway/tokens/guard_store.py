@@ -15,11 +15,12 @@ from gateway.tokens import families, guard
 from gateway.tokens.guard import Claimed, Commit, Lineage, Standing, Token
 from gateway.tokens.memory import MemoryLedger
 from gateway.tokens.rotation import Policy, Presented
-from gateway.tokens.standstill import HORIZON, Pauses
+from gateway.tokens.standstill import Pauses
 
-ANSWER_SLACK_MS = int(1000 * HORIZON)
+ANSWER_SLACK_MS = 86_400_000
 """An answer lies longer than its grace, which may stand still while the store's own expiry runs on: without the answer
-a retry in grace would be forwarded, and the backend may take a token that it has traded for stolen."""
+a retry in grace would be forwarded, and the backend may take a token that it has traded for stolen. A day is longer
+than most outages; beyond it the backend decides. A family has room for one answer, so that is all it costs."""
 
 Tell = Callable[[], Pauses]
 
@@ -44,6 +45,14 @@ class Terms:
         return self.policy.grace_ms + ANSWER_SLACK_MS
 
 
+def as_of(ago: int, pauses: Pauses) -> Pauses:
+    """Return the pauses by which a token is judged as it was `ago` ms before now: since then, time stood still."""
+    if ago <= 0:
+        return pauses
+    before = [(max(ended, ago), ended + length - max(ended, ago)) for ended, length in pauses if ended + length > ago]
+    return (0, ago), *before
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a presented token met, and when (the store's clock, ms)."""
@@ -61,10 +70,10 @@ class GuardStore(Protocol):
         StoreUnavailable: by every step, when the store did not answer; what it did is then not known.
     """
 
-    async def present(self, name: str, owner: str, *, again: bool = False, claim: bool = True) -> Seen:
+    async def present(self, name: str, owner: str, *, again: bool = False, claim: bool = True, ago: int = 0) -> Seen:
         """Decide what a token meets, and claim it; with `claim` false only tell.
 
-        `again`: the answer that was kept for it is not there.
+        `again`: the answer that was kept for it is not there. `ago`: grace is judged as it was so many ms before.
         """
         ...
 
@@ -72,19 +81,22 @@ class GuardStore(Protocol):
         """Take a claim back."""
         ...
 
-    async def learn(self, name: str, lineage: Lineage, *, fresh: bool) -> None:
-        """Remember a token that the backend has just given, `fresh` from a login or by a refresh."""
+    async def learn(self, name: str, lineage: Lineage, *, fresh: bool, end: int = 0) -> None:
+        """Remember a token that the backend has just given, `fresh` from a login or by a refresh.
+
+        It says that it ends at `end` (s, 0 when it does not say), and is remembered at least until then.
+        """
         ...
 
-    async def trade(self, name: str, owner: str, lineage: Lineage, *, spent: bool, kept: bool) -> None:
-        """Note that the backend has answered a token well, and take the claim back."""
+    async def trade(self, name: str, owner: str, lineage: Lineage, *, spent: bool, kept: bool, end: int = 0) -> None:
+        """Note that the backend has answered a token well, and take the claim back; `end` as in `learn`."""
         ...
 
-    async def keep(self, name: str, sealed: bytes) -> None:
-        """Put the answer to a token away."""
+    async def keep(self, family: str, sealed: bytes) -> None:
+        """Put the answer to a token away, in the place of the family's last one: that is not given again."""
         ...
 
-    async def recall(self, name: str) -> bytes | None:
+    async def recall(self, family: str) -> bytes | None:
         """Return the answer that was put away."""
         ...
 
@@ -92,8 +104,8 @@ class GuardStore(Protocol):
         """Tell whether a token's family has ended, or left the token behind."""
         ...
 
-    async def turn(self, lineage: Lineage, device: str) -> Commit:
-        """Note a login or a refresh of a family, unless it has ended."""
+    async def turn(self, lineage: Lineage, device: str, end: int = 0) -> Commit:
+        """Note a login or a refresh of a family, unless it has ended; the last of its tokens ends at `end`."""
         ...
 
     async def end(self, lineage: Lineage, reason: str, now: int) -> bool:
@@ -104,7 +116,8 @@ class GuardStore(Protocol):
 def burial(lineage: Lineage, now: int, policy: Policy) -> Presented:
     """Return how a ledger is told which family to end: one it does not know stays buried as long as tokens may live."""
     seconds = now // 1000
-    return Presented(lineage.family, lineage.generation, lineage.auth_time, seconds, seconds + policy.refresh_ttl)
+    until = seconds + max(policy.refresh_ttl, policy.session_ttl)
+    return Presented(lineage.family, lineage.generation, lineage.auth_time, seconds, until)
 
 
 class MemoryGuard:
@@ -122,10 +135,11 @@ class MemoryGuard:
         token, until = self._tokens.get(name, (None, 0))
         return token if self._now() < until else None
 
-    async def present(self, name: str, owner: str, *, again: bool = False, claim: bool = True) -> Seen:
+    async def present(self, name: str, owner: str, *, again: bool = False, claim: bool = True, ago: int = 0) -> Seen:
         """Decide, see `GuardStore`."""
         now, token, terms = self._now(), self.token(name), self._terms
-        result = guard.present(token, owner, now, terms.policy.grace_ms, pauses=terms.pauses(), again=again)
+        pauses = as_of(ago, terms.pauses())
+        result = guard.present(token, owner, now, terms.policy.grace_ms, pauses=pauses, again=again)
         if claim and isinstance(result, Claimed):
             claimed = guard.claim(token, owner, now, terms.claim_ms)
             until = claimed.claimed_until if claimed.lineage is None else self._tokens[name][1]
@@ -140,43 +154,43 @@ class MemoryGuard:
         else:
             self._tokens[name] = (released, self._tokens[name][1])
 
-    async def learn(self, name: str, lineage: Lineage, *, fresh: bool) -> None:
+    async def learn(self, name: str, lineage: Lineage, *, fresh: bool, end: int = 0) -> None:
         """Remember a token, see `GuardStore`."""
         known = self.token(name)
         learned = guard.learn(known, lineage, fresh=fresh)
         if fresh or known is None or known.lineage is None:
-            self._tokens[name] = (learned, self._memory())
+            self._tokens[name] = (learned, self._memory(end))
 
-    async def trade(self, name: str, owner: str, lineage: Lineage, *, spent: bool, kept: bool) -> None:
+    async def trade(self, name: str, owner: str, lineage: Lineage, *, spent: bool, kept: bool, end: int = 0) -> None:
         """Note a trade, see `GuardStore`."""
         traded = guard.trade(self.token(name), owner, lineage, self._now(), spent=spent, kept=kept)
-        self._tokens[name] = (traded, self._memory())
+        self._tokens[name] = (traded, self._memory(end))
 
-    async def keep(self, name: str, sealed: bytes) -> None:
+    async def keep(self, family: str, sealed: bytes) -> None:
         """Put an answer away, see `GuardStore`."""
-        self._answers[name] = (sealed, self._now() + self._terms.answer_ms)
+        self._answers[family] = (sealed, self._now() + self._terms.answer_ms)
 
-    async def recall(self, name: str) -> bytes | None:
+    async def recall(self, family: str) -> bytes | None:
         """Return an answer, see `GuardStore`."""
-        sealed, until = self._answers.get(name, (None, 0))
+        sealed, until = self._answers.get(family, (None, 0))
         return sealed if self._now() < until else None
 
     async def standing(self, lineage: Lineage) -> Standing:
         """Tell how a token stands in its family, see `GuardStore`."""
         return guard.standing(self._ledger.users[lineage.user], lineage)
 
-    async def turn(self, lineage: Lineage, device: str) -> Commit:
+    async def turn(self, lineage: Lineage, device: str, end: int = 0) -> Commit:
         """Note a turn, see `GuardStore`."""
         user = self._ledger.users[lineage.user]
-        return guard.turn(user, lineage, device, self._now(), self._terms.policy)
+        return guard.turn(user, lineage, device, self._now(), self._terms.policy, end=end)
 
     async def end(self, lineage: Lineage, reason: str, now: int) -> bool:
         """End a family, see `GuardStore`."""
         buried = burial(lineage, now, self._terms.policy)
         return families.end(self._ledger.users[lineage.user], buried, reason, self._now())
 
-    def _memory(self) -> int:
-        return self._now() + 1000 * self._terms.policy.refresh_ttl
+    def _memory(self, end: int) -> int:
+        return self._now() + 1000 * guard.lasting(self._now(), end, self._terms.policy)
 
     def _now(self) -> int:
         return int(self._clock.wall() * 1000)

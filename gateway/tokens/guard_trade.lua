@@ -4,7 +4,7 @@
 -- KEYS[1]  the token's record
 -- ARGV     1 owner   2 another one was given for it, 0|1   3 the answer was kept, 0|1
 --          4 generation   5 auth_time, s   6 family   7 user     whose it is, if that is not known yet
---          8 how long to remember it, s
+--          8 refresh_ttl, s   9 when it says that it ends, s   10 session_ttl, s
 --
 -- Returns now ms. Run again it changes nothing but, for a token that was not spent, the time it was answered at.
 
@@ -19,5 +19,5 @@ else
   token.spent, token.kept, token.traded = spent, kept, NOW
 end
 release(token, ARGV[1])
-write(token, tonumber(ARGV[8]))
+write(token, lasting(tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])))
 return NOW

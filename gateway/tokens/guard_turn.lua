@@ -3,14 +3,14 @@
 --
 -- KEYS[1]  the user's hash
 -- ARGV     1 family   2 generation   3 auth_time, s; 0: it begins now   4 key id   5 device   6 refresh_ttl, s
---          7 max families
+--          7 max families   8 when the last of its tokens says that it ends, s   9 session_ttl, s
 --
 -- Returns {'turned', now ms, auth_time s, number of live families, evicted family, ...} or {'ended', now ms, reason}.
 -- Running it again changes nothing but the time of the turn, and tells of no eviction.
 
 local name, generation, auth = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local known = parse(redis.call('HGET', KEY, name))
-local expires = NOW_S + tonumber(ARGV[6])
+local expires = NOW_S + math.max(tonumber(ARGV[6]), math.min(tonumber(ARGV[8]) - NOW_S, tonumber(ARGV[9])))
 if known and not known.live then
   write_tombstone(name, known.reason, math.max(known.till, expires), known.auth)
   return { 'ended', NOW, known.reason }
@@ -23,7 +23,8 @@ elseif not known and auth <= tonumber(redis.call('HGET', KEY, 'floor') or '0') t
 end
 
 if known then
-  known.generation, known.rotated, known.expires = math.max(known.generation, generation), NOW, expires
+  known.generation, known.rotated = math.max(known.generation, generation), NOW
+  known.expires = math.max(known.expires, expires)
   write_live(name, known)
   return { 'turned', NOW, known.auth, #(read_all()) }
 end

@@ -3,7 +3,7 @@
 -- KEYS[1]  the user's hash
 -- ARGV     1 family   2 key id   3 device   4 refresh_ttl, s   5 session_ttl, s   6 max families
 --
--- Returns {rotated ms, auth_time s, expires s, number of live families, evicted family, ...}. The family's name is the
+-- Returns {rotated ms, auth_time s, expires s, number of live families, evicted family, its device, ...}. The name is the
 -- caller's, so running it again changes nothing and returns the same times; one that has been ended meanwhile (a login
 -- that was given up, while its script was still on its way) stays ended.
 
@@ -19,5 +19,5 @@ if known then
   if known.live then family = known end
   return { family.rotated, family.auth, family.expires, #(read_all()) }
 end
-local count, evicted = admit(name, family, max_families)
-return { family.rotated, family.auth, family.expires, count, unpack(evicted) }
+local count, _, noted = admit(name, family, max_families)
+return { family.rotated, family.auth, family.expires, count, unpack(noted) }

@@ -9,10 +9,12 @@ RFC 5869 (HKDF).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal
 
+import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,6 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from gateway.tokens.compact import ACCESS, REFRESH, Seal
+from gateway.tokens.guessable import guessable
 from gateway.tokens.settings import Algorithm, KeySettings, RefreshSecretSettings, TokenSettings
 
 Mode = Literal["issue", "guard"]
@@ -29,8 +33,6 @@ HS256_BYTES: Final = 32
 """RFC 7518 section 3.2: a key is at least as long as the hash it is used with."""
 RSA_BITS: Final = 2048
 """RFC 7518 section 3.3."""
-_DISTINCT_BYTES: Final = 4
-"""A secret made of fewer different ones was not made at random."""
 _ASYMMETRIC: Final = (b"-----BEGIN ", b"ssh-", b"ecdsa-sha2-")
 
 
@@ -48,10 +50,10 @@ class AccessKey:
 
     kid: str
     alg: Algorithm
-    signing: Any = field(repr=False)
-    """A secret's bytes, or a private key."""
+    sign: Callable[[dict[str, Any]], str] = field(repr=False, compare=False)
+    """Makes the access token of a payload."""
     verifying: Any = field(repr=False)
-    """The same bytes, or the public key."""
+    """A secret's bytes, or the public key."""
     root: bytes = field(repr=False)
     """What secrets are derived from: the secret, or the private number, however its file is written."""
 
@@ -62,15 +64,17 @@ class RefreshSecret:
     Attributes:
         kid: names it, in tokens and in the families' records; a function of the secret, so that a secret is the same
             one wherever it stands in the configuration.
-        signing: signs tokens. `jti`: makes their ids. `audit`: makes the names that the audit trail calls them by.
+        signing: signs tokens, by `seal`. `jti`: makes their ids. `audit`: makes the names that the audit trail calls
+            them by.
     """
 
-    __slots__ = ("_root", "audit", "jti", "kid", "signing")
+    __slots__ = ("_root", "audit", "jti", "kid", "seal", "signing")
 
     def __init__(self, root: bytes) -> None:
         self._root = root
         self.kid = self.derived(b"refresh token kid").hex()[:8]
         self.signing = self.derived(b"refresh token")
+        self.seal = Seal(self.signing, REFRESH, self.kid)
         self.jti = self.derived(b"refresh token jti")
         self.audit = self.derived(b"audit")
 
@@ -108,6 +112,10 @@ class Ring:
         """Return the secret of refresh tokens with this id."""
         return next((secret for secret in self.refresh if secret.kid == kid), None)
 
+    def seal_of(self, token: str) -> Seal | None:
+        """Return the seal that a refresh token claims to have; None: no such header was ever made by these secrets."""
+        return next((secret.seal for secret in self.refresh if token.startswith(secret.seal.start)), None)
+
 
 class Keys:
     """Holds the ring in force for everybody who mints or verifies; a reload puts another one in its place."""
@@ -132,13 +140,14 @@ def access_key(settings: KeySettings) -> AccessKey:
         secret = settings.secret.get_secret_value().encode()
         if problem := weakness(secret):
             raise KeyProblem("secret", f"HS256 {problem}")
-        return AccessKey(settings.kid, settings.alg, secret, secret, secret)
+        return AccessKey(settings.kid, settings.alg, Seal(secret, ACCESS, settings.kid).sign, secret, secret)
     if settings.secret is not None:
         raise KeyProblem("secret", f"{settings.alg} signs with a private key; give private_key, or correct alg")
     if settings.private_key is None:
         raise KeyProblem("private_key", f"is missing; {settings.alg} needs it, in PEM")
     private, root = _private_key(settings.alg, settings.private_key.get_secret_value().encode())
-    return AccessKey(settings.kid, settings.alg, private, private.public_key(), root)
+    sign = partial(jwt.encode, key=private, algorithm=settings.alg, headers={"typ": ACCESS, "kid": settings.kid})
+    return AccessKey(settings.kid, settings.alg, sign, private.public_key(), root)
 
 
 def weakness(secret: bytes) -> str:
@@ -147,8 +156,8 @@ def weakness(secret: bytes) -> str:
         return f"needs a secret of at least {HS256_BYTES} bytes"
     if secret.lstrip().startswith(_ASYMMETRIC):
         return "needs a secret, and this is a key of another kind, which others may know"
-    if len(set(secret)) < _DISTINCT_BYTES:
-        return "needs a random secret, and this one repeats a few characters"
+    if reason := guessable(secret):
+        return f"needs a random secret, and this one {reason}"
     return ""
 
 

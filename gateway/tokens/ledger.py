@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gateway.tokens.records import Held
-from gateway.tokens.rotation import Presented, Result
+from gateway.tokens.rotation import Evicted, Presented, Result
 
 PATIENCE: Final = 5.0
 """Seconds after which nobody waits for a decision any more, and none is taken; longer than any sane command timeout."""
@@ -25,7 +25,7 @@ class Opened:
     expires: int
     count: int
     """Live families of the user, this one included."""
-    evicted: tuple[str, ...] = ()
+    evicted: tuple[Evicted, ...] = ()
     """Families that were ended for it, oldest first."""
 
 

@@ -10,14 +10,14 @@ changed, but for `end_all`: whoever ends all sessions means those as well.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from gateway.events import Emit, ignore
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.scripts import load
-from gateway.tokens.events import Audit
+from gateway.tokens.events import Audit, audit_of
 from gateway.tokens.legacy import Legacy
 from gateway.tokens.migration import (
     FAMILY,
@@ -26,6 +26,7 @@ from gateway.tokens.migration import (
     OldFamily,
     Skipped,
     TakeOver,
+    is_digest,
     mark_of,
     name_of,
     own_of,
@@ -34,7 +35,8 @@ from gateway.tokens.migration import (
     take_over,
 )
 from gateway.tokens.records import parse_hash, user_key
-from gateway.tokens.rotation import Expired, Policy, Presented, Record, Refused, Reused, Tombstone, Unknown
+from gateway.tokens.redis_ledger import evicted_of
+from gateway.tokens.rotation import Evicted, Expired, Policy, Presented, Record, Refused, Reused, Tombstone, Unknown
 
 _PACKAGE: Final = "gateway.tokens"
 _LIVE: Final = ("taken", "renewed")
@@ -47,20 +49,42 @@ def texts(found: Iterable[bytes]) -> Iterator[str]:
             yield value.decode()
 
 
-class LegacyStore:
-    """See `OldTokens`."""
+def nameless(mark: str) -> str:
+    """Call no token anything."""
+    return ""
 
-    def __init__(self, client: RedisClient, policy: Policy, prefix: str = "gw", emit: Emit = ignore) -> None:
+
+class LegacyStore:
+    """See `OldTokens`.
+
+    Args:
+        client: the way to Redis.
+        policy: lifetimes and limits.
+        prefix: of the gateway's own keys.
+        emit: told the audit lines.
+        name: what the audit trail calls an old token, by its mark (`Mint.fingerprint`).
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        policy: Policy,
+        prefix: str = "gw",
+        emit: Emit = ignore,
+        name: Callable[[str], str] = nameless,
+    ) -> None:
         self._client = client
         self._policy = policy
         self._prefix = prefix
         self._emit = emit
+        self._name = name
         self._legacy = load(_PACKAGE, "legacy", prelude="families")
         self._takeover = load(_PACKAGE, "takeover", prelude="families")
         self._list = load(_PACKAGE, "list", prelude="families")
         self._peek = load(_PACKAGE, "peek")
         self._members = load(_PACKAGE, "members")
         self._drop = load(_PACKAGE, "drop")
+        self._discard = load(_PACKAGE, "discard")
 
     async def place(self, user: str, presented: Presented, old: Legacy) -> Presented | Refused:
         """Take the token's family over when it has to be, and say where the token stands, see `OldTokens`."""
@@ -78,21 +102,29 @@ class LegacyStore:
     async def end_all(self, user: str) -> int:
         """End the user's sessions of the old scheme, by the set that it kept of them; return how many there were.
 
-        A family that cannot be read, or is a key of another type, ends nobody else's turn: it is passed over.
+        A family that cannot be read ends nobody else's turn: it is passed over. Keys of another type than the old
+        scheme's are somebody else's, whatever they are called, and stay.
         """
-        client, ended = self._client, 0
+        ended = 0
         for name in await self.members(f"{USER}{user}"):
             _, [(value, _)] = await self.peek([f"{FAMILY}{name}"])
             family = read_family(value)
             if isinstance(family, OldFamily) and family.user == user:
-                await client.call("DEL", f"{TOKEN}{family.digest}")
-                await client.call("DEL", f"{FAMILY}{name}")
-                self._emit(Audit("revoke", "old-scheme", user, name_of(name)))
+                await self._client.run(self._discard, [f"{TOKEN}{family.digest}"], ["string"])
+                await self._client.run(self._discard, [f"{FAMILY}{name}"], ["string"])
+                token = self.token_name(family.digest)
+                self._emit(Audit("revoke", "old-scheme", user, name_of(name), token, family.device))
                 ended += 1
-        await client.call("DEL", f"{USER}{user}")
+        await self._client.run(self._discard, [f"{USER}{user}"], ["set"])
         return ended
 
-    async def take_over(self, user: str, families: Sequence[TakeOver], mode: str) -> tuple[list[str], list[str]]:
+    def token_name(self, digest: str) -> str:
+        """Return what the audit trail calls an old token, by its SHA-256; nothing for what is none."""
+        return self._name(mark_of(digest)) if is_digest(digest) else ""
+
+    async def take_over(
+        self, user: str, families: Sequence[TakeOver], mode: str
+    ) -> tuple[list[str], tuple[Evicted, ...]]:
         """Write families of one user; returns what became of each, and which others were ended for them.
 
         `mode` is `dry`, `bulk` or `live`, see `takeover.lua`.
@@ -101,9 +133,8 @@ class LegacyStore:
         for family in families:
             times = (family.rotated_ms, family.auth_time, family.expires, family.began)
             arguments += [family.name, family.mark, *times, family.own, family.note]
-        count, *states = await self._client.run(self._takeover, [self.key(user)], arguments)
-        told = [state.decode() for state in states]
-        return told[:count], told[count:]
+        count, *told = await self._client.run(self._takeover, [self.key(user)], arguments)
+        return [state.decode() for state in told[:count]], evicted_of(told[count:])
 
     async def peek(self, keys: Sequence[str]) -> tuple[int, list[tuple[bytes | None, int]]]:
         """Return the time (ms), and the value and PTTL of each key; what is no text counts as empty.
@@ -159,7 +190,7 @@ class LegacyStore:
         if isinstance(verdict, Skipped):
             return False
         [state], evicted = await self.take_over(user, [verdict], "live")
-        self._emit(Audit("migrate", state, user, verdict.name))
-        for family in evicted:
-            self._emit(Audit("evict", "evicted", user, family))
+        self._emit(audit_of("migrate", state, user, verdict.name, verdict.note, self.token_name(old.digest)))
+        for family, device in evicted:
+            self._emit(audit_of("evict", "evicted", user, family, device))
         return state in _LIVE

@@ -13,7 +13,7 @@ from gateway.tokens.families import User
 from gateway.tokens.ledger import Opened, Remembered, Verdict
 from gateway.tokens.records import Held
 from gateway.tokens.records import held as held_at
-from gateway.tokens.rotation import Adopted, Family, Healed, Policy, Presented, Reused, Rotated, decide, keep
+from gateway.tokens.rotation import Adopted, Evicted, Family, Healed, Policy, Presented, Reused, Rotated, decide, keep
 
 
 class MemoryLedger:
@@ -29,10 +29,10 @@ class MemoryLedger:
         """Start a family, see `Ledger`."""
         now, held = self._now(), self.users[user]
         record = Family(1, key_id, now, now // 1000, self._policy.expiry(now, now // 1000), device=device)
-        evicted: tuple[str, ...] = ()
+        evicted: tuple[Evicted, ...] = ()
         match held.records.get(family):
             case None:
-                evicted = families.admit(held, family, record, now, self._policy)
+                evicted = self._admit(held, family, record, now)
             case Family() as known:
                 record = known
         families.drop_dead(held, now)
@@ -45,7 +45,7 @@ class MemoryLedger:
         result = decide(record, presented, now, self._policy, key_id, self.birth, held.floor)
         match result:
             case Adopted(family=family):
-                result = Adopted(family, families.admit(held, presented.family, family, now, self._policy))
+                result = Adopted(family, self._admit(held, presented.family, family, now))
             case Rotated(family=family) | Healed(family=family):
                 held.records[presented.family] = family
             case Reused(tombstone=tombstone):
@@ -91,6 +91,10 @@ class MemoryLedger:
         """Return what the backend said, see `Ledger`."""
         claims = self.users[user].claims
         return Remembered(*claims) if claims else None
+
+    def _admit(self, held: User, name: str, family: Family, now: int) -> tuple[Evicted, ...]:
+        before = held.live()
+        return tuple(Evicted(out, before[out].device) for out in families.admit(held, name, family, now, self._policy))
 
     def _now(self) -> int:
         return int(self._clock.wall() * 1000)

@@ -13,16 +13,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.events import Emit, ignore
 from gateway.tokens.bulk import Progress, each, no_progress, read_many, scanned
-from gateway.tokens.events import Audit
+from gateway.tokens.events import audit_of
 from gateway.tokens.legacy_store import LegacyStore
 from gateway.tokens.migration import (
     FAMILY,
     SPENT,
     TOKEN,
+    OldFamily,
     OldToken,
     Skipped,
     TakeOver,
@@ -31,7 +32,7 @@ from gateway.tokens.migration import (
     read_token,
     take_over,
 )
-from gateway.tokens.rotation import Policy
+from gateway.tokens.rotation import Evicted, Policy
 
 BATCH: Final = 1000
 MOST: Final = 1000
@@ -41,6 +42,19 @@ TAKING: Final = "taking over"
 
 _User = tuple[str, list[tuple[str, str]]]
 """A user, and digest and family of each of its tokens."""
+
+
+class _Told(NamedTuple):
+    """What an audit line says of a session: as much as is known of it."""
+
+    user: str
+    family: str
+    digest: str = ""
+    note: str = ""
+
+
+_Wanted = tuple[str, list[tuple[TakeOver, _Told]]]
+"""A user, and what is to be taken over, the most recently used first."""
 
 
 @dataclass(slots=True)
@@ -120,9 +134,9 @@ class Migration:
                 if isinstance(token, OldToken) and token.valid:
                     by_user[token.user].append((digest, token.family))
                 elif isinstance(token, OldToken):
-                    self._skip(report, SPENT.reason, token.user, name_of(token.family))
+                    self._skip(report, SPENT.reason, _Told(token.user, name_of(token.family), digest))
                 else:
-                    self._skip(report, token.reason, "", "")
+                    self._skip(report, token.reason, _Told("", "", digest))
             report.tokens += len(keys)
             self._progress(LISTING, report.tokens, 0)
         return dict(by_user)
@@ -133,52 +147,56 @@ class Migration:
         keys = [f"{FAMILY}{family}" for _, family in named] + [f"{TOKEN}{digest}" for digest, _ in named]
         now, values = await read_many(self._store, keys)
         families, tokens = iter(values[: len(named)]), iter(values[len(named) :])
-        wanted: list[tuple[str, list[TakeOver]]] = []
+        wanted: list[_Wanted] = []
         for user, pairs in users:
-            verdicts: list[TakeOver] = []
-            for digest, _ in pairs:
-                (family, _), (token, ttl) = next(families), next(tokens)
-                verdict = take_over(read_token(digest, token), read_family(family), ttl, now, self._policy)
+            verdicts: list[tuple[TakeOver, _Told]] = []
+            for digest, name in pairs:
+                (value, _), (token, ttl) = next(families), next(tokens)
+                family = read_family(value)
+                verdict = take_over(read_token(digest, token), family, ttl, now, self._policy)
+                device = family.device if isinstance(family, OldFamily) else ""
+                told = _Told(user, name_of(name), digest, f" {device}")
                 if isinstance(verdict, Skipped):
-                    self._skip(report, verdict.reason, user, "")
+                    self._skip(report, verdict.reason, told)
                 else:
-                    verdicts.append(verdict)
+                    verdicts.append((verdict, told))
             if verdicts:
-                wanted.append((user, sorted(verdicts, key=lambda v: (-v.rotated_ms, v.name))))
+                wanted.append((user, sorted(verdicts, key=lambda v: (-v[0].rotated_ms, v[0].name))))
         for (user, verdicts), (states, evicted) in zip(wanted, await each(wanted, self._write(report)), strict=True):
-            self._count(report, user, verdicts, states, evicted)
+            self._count(report, user, [told for _, told in verdicts], states, evicted)
 
     def _write(self, report: Report) -> Any:
         mode = "dry" if report.dry_run else "bulk"
 
-        async def write(item: tuple[str, list[TakeOver]]) -> tuple[list[str], list[str]]:
+        async def write(item: _Wanted) -> tuple[list[str], tuple[Evicted, ...]]:
             user, verdicts = item
-            states, evicted = await self._store.take_over(user, verdicts[:MOST], mode)
+            states, evicted = await self._store.take_over(user, [verdict for verdict, _ in verdicts[:MOST]], mode)
             return [*states, *["over_cap"] * (len(verdicts) - len(states))], evicted
 
         return write
 
     def _count(
-        self, report: Report, user: str, verdicts: list[TakeOver], states: list[str], evicted: list[str]
+        self, report: Report, user: str, every: list[_Told], states: list[str], evicted: tuple[Evicted, ...]
     ) -> None:
-        for verdict, state in zip(verdicts, states, strict=True):
+        for told, state in zip(every, states, strict=True):
             if state not in _COUNTED:
-                self._skip(report, state, user, verdict.name)
+                self._skip(report, state, told)
                 continue
             setattr(report, _COUNTED[state], getattr(report, _COUNTED[state]) + 1)
             if state != "same":
-                self._audit(report, "taken-over" if state == "taken" else state, user, verdict.name)
+                self._audit(report, "taken-over" if state == "taken" else state, told)
         report.evicted += len(evicted)
-        for name in evicted:
-            self._audit(report, "evicted", user, name)
+        for name, device in evicted:
+            self._audit(report, "evicted", _Told(user, name, "", device))
 
-    def _skip(self, report: Report, reason: str, user: str, family: str) -> None:
+    def _skip(self, report: Report, reason: str, told: _Told) -> None:
         report.skipped[reason] += 1
-        self._audit(report, f"skipped: {reason}", user, family)
+        self._audit(report, f"skipped: {reason}", told)
 
-    def _audit(self, report: Report, outcome: str, user: str, family: str) -> None:
+    def _audit(self, report: Report, outcome: str, told: _Told) -> None:
         if not report.dry_run:
-            self._emit(Audit("migrate", outcome, user, family))
+            token = self._store.token_name(told.digest)
+            self._emit(audit_of("migrate", outcome, told.user, told.family, told.note, token))
 
 
 def _portions(by_user: dict[str, list[tuple[str, str]]], size: int) -> Iterator[list[_User]]:

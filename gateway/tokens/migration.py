@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from gateway.tokens.client import printable
 from gateway.tokens.identity import subject_of
-from gateway.tokens.rotation import Family, Policy, Record
+from gateway.tokens.rotation import OLD_MARK, Family, Policy, Record
 
 TOKEN: Final = "refresh_token:"  # noqa: S105  # a key, no secret
 FAMILY: Final = "refresh_family:"
@@ -99,9 +99,14 @@ def name_of(old_family: str) -> str:
     return hashlib.sha256(b"family " + old_family.encode()).hexdigest()[:24]
 
 
+def is_digest(text: str) -> bool:
+    """Tell whether a text is a SHA-256 as the old backend wrote it."""
+    return _HASH.fullmatch(text) is not None
+
+
 def mark_of(digest: str) -> str:
     """Return what stands for an old token in the place of a key id."""
-    return f"~{digest[:32]}"
+    return f"{OLD_MARK}{digest[:32]}"
 
 
 def own_of(digest: str) -> str:
@@ -114,7 +119,7 @@ def read_token(digest: str, value: bytes | None) -> OldToken | Skipped:
     if value is None:
         return EXPIRED
     data = _object(value)
-    if data is None or _HASH.fullmatch(digest) is None:
+    if data is None or not is_digest(digest):
         return UNREADABLE
     family, user = subject_of(data.get("familyId")), subject_of(data.get("userId"))
     if family is None or user is None:
@@ -130,7 +135,7 @@ def read_family(value: bytes | None) -> OldFamily | Skipped:
     if data is None:
         return UNREADABLE
     user, digest = subject_of(data.get("userId")), data.get("tokenHash")
-    if user is None or not isinstance(digest, str) or _HASH.fullmatch(digest) is None:
+    if user is None or not isinstance(digest, str) or not is_digest(digest):
         return UNREADABLE
     device = data.get("userAgent") or data.get("deviceId") or ""
     text = device if isinstance(device, str) else ""

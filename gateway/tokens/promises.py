@@ -63,7 +63,10 @@ class Promises:
         promise = self._open.get((user, presented.family))
         promised = promise is not None and promise.presented.generation == presented.generation
         ago = round(1000 * (now - promise.asked)) if promise is not None and promised else 0
-        return replace(presented, pauses=self._standstill.pauses(now), ago=ago)
+        pauses = self._standstill.pauses(now)
+        if (pauses, ago) == (presented.pauses, presented.ago):  # as a rule: nothing has happened
+            return presented
+        return replace(presented, pauses=pauses, ago=ago)
 
     def judged(self, user: str, presented: Presented, verdict: Verdict, grace_ms: int) -> None:
         """Forget a promise whose token the ledger has judged; but not when only the promise saved it.

@@ -30,6 +30,7 @@ mark), those of adopted ones stay as long as any of their tokens could be presen
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.clock import SYSTEM, Clock
@@ -41,6 +42,7 @@ from gateway.tokens.records import Held, held, parse_hash, user_key
 from gateway.tokens.rotation import (
     Adopted,
     Ended,
+    Evicted,
     Expired,
     Family,
     Healed,
@@ -89,7 +91,7 @@ class RedisLedger:
         arguments = (family, key_id, device, policy.refresh_ttl, policy.session_ttl, policy.max_families)
         reply = await self._client.run(self._issue, [self.key(user)], arguments)
         rotated_ms, auth_time, expires, count, *evicted = reply
-        return Opened(rotated_ms, auth_time, expires, count, tuple(name.decode() for name in evicted))
+        return Opened(rotated_ms, auth_time, expires, count, evicted_of(evicted))
 
     async def refresh(self, user: str, presented: Presented, key_id: str) -> Verdict:
         """Decide what a token meets, see `Ledger`."""
@@ -126,7 +128,7 @@ class RedisLedger:
 
     async def close_all(self, user: str, reason: str) -> tuple[str, ...]:
         """End all families, see `Ledger`."""
-        _, *closed = await self._client.run(self._close, [self.key(user)], ["", reason, self._policy.refresh_ttl])
+        _, *closed = await self._client.run(self._close, [self.key(user)], ["", reason, self._policy.presentable])
         return tuple(family.decode() for family in closed)
 
     async def keep(self, user: str, presented: Presented) -> bool:
@@ -168,6 +170,11 @@ class RedisLedger:
         return int(1000 * self._clock.monotonic())
 
 
+def evicted_of(told: Sequence[bytes]) -> tuple[Evicted, ...]:
+    """Return the families that a script ended to make room, as it tells of them."""
+    return tuple(Evicted(*(text.decode() for text in pair)) for pair in zip(told[::2], told[1::2], strict=True))
+
+
 def _result(name: bytes, rest: list[Any]) -> Result:
     match name:
         case b"rotated":
@@ -177,7 +184,7 @@ def _result(name: bytes, rest: list[Any]) -> Result:
         case b"healed":
             return Healed(_family(rest))
         case b"adopted":
-            return Adopted(_family(rest), tuple(evicted.decode() for evicted in rest[8:]))
+            return Adopted(_family(rest), evicted_of(rest[8:]))
         case b"reused":
             return Reused(Tombstone("reused", *rest))
         case b"ended":

@@ -11,6 +11,7 @@ from typing import Final
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.exchange import Exchange, Handler, Reply
 from gateway.tokens.desk import Claim, Desk
+from gateway.tokens.duplicates import chosen
 from gateway.tokens.events import ReuseDetected
 from gateway.tokens.ledger import Verdict
 from gateway.tokens.legacy import judge
@@ -35,14 +36,15 @@ class RefreshDesk:
         """
         desk = self._desk
         try:
-            claim = await desk.claim(exchange)
+            claims = await desk.claims(exchange)
         except GatewayError as error:
             desk.note("refresh", _RESULTS.get(error.code, "malformed"))
             if error.code == "invalid-token":
                 raise desk.failed(exchange, error) from None
             raise
-        asked = desk.clock.monotonic()
+        claim, asked = claims[0], desk.clock.monotonic()
         try:
+            claim = await chosen(desk, claims)
             verdict = await self._decided(claim)
         except StoreUnavailable as away:
             desk.promises.make(claim.token.login.user, claim.presented, asked)

@@ -12,7 +12,7 @@
 -- Returns, the time of the decision (ms) always second:
 --   {'rotated'|'replayed'|'healed', now, generation, key id, rotated ms, auth_time s, expires s, adopted 0|1, kept 0|1,
 --    device}
---   {'adopted', the same nine, evicted family, ...}
+--   {'adopted', the same nine, evicted family, its device, ...}
 --   {'reused', now, tombstone until s, auth_time s}   {'ended', now, reason}   {'unknown', now}   {'expired', now}
 --   {'late', now}: nobody waits for the decision any more, so none was taken
 
@@ -50,8 +50,8 @@ if not known then
   local young = NOW - 1000 * issued < 1000 * YOUNG
   local floor = tonumber(redis.call('HGET', KEY, 'floor') or '0')
   if auth <= floor or not (degraded or young or 1000 * issued < birth) then return { 'unknown', NOW } end
-  local _, evicted = admit(name, successor, max_families)
-  return granted('adopted', successor, evicted)
+  local _, _, noted = admit(name, successor, max_families)
+  return granted('adopted', successor, noted)
 end
 
 successor.adopted, successor.device = known.adopted, known.device

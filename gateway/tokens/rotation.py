@@ -11,7 +11,7 @@ Times: `now` and `rotated_ms` are milliseconds since the epoch, what goes into t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.tokens.standstill import Pauses, ran
 
@@ -19,6 +19,11 @@ YOUNG: Final = 300
 """Seconds: an unknown token younger than this may have lost its login write in a failover."""
 TOMBSTONE_TTL: Final = 86_400
 """Seconds that the end of an ordinary family is remembered."""
+OLD_TTL: Final = 400 * 86_400
+"""Seconds for which a token of the old scheme may come at most: a browser keeps no cookie longer (RFC 6265bis section
+5.5), and what the old backend meant its token to live is known only once it is presented."""
+OLD_MARK: Final = "~"
+"""Begins what stands in the place of a key id while a family waits for its old token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,17 @@ class Policy:
     max_families: int = 10
     adopt_lost: bool = True
     """Whether families that are older than the dataset are adopted: a restarted, empty Redis logs nobody out."""
+    old_tokens: bool = False
+    """Whether tokens of the old scheme are taken over when they come."""
 
     def expiry(self, now: int, auth_time: int) -> int:
         """Return when a token minted at `now` (ms) ends: idle time, cut at the absolute end of the session."""
         return min(now // 1000 + self.refresh_ttl, auth_time + self.session_ttl)
+
+    @property
+    def presentable(self) -> int:
+        """For how long (s) a token of now may be presented at most; also one of another `refresh_ttl` than today's."""
+        return max(self.refresh_ttl, self.session_ttl, OLD_TTL if self.old_tokens else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,13 @@ class Tombstone:
 
 
 Record = Family | Tombstone
+
+
+class Evicted(NamedTuple):
+    """A family that made room for another one, and what its record said of its user."""
+
+    family: str
+    device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +130,7 @@ class Adopted:
     """The family was unknown for a reason that is not the client's. Taken over and rotated."""
 
     family: Family
-    evicted: tuple[str, ...] = ()
+    evicted: tuple[Evicted, ...] = ()
     """Families that made room for it, oldest first."""
 
 
@@ -220,8 +239,11 @@ def bury(family: Family, reason: str, now: int) -> Tombstone:
     """Return the tombstone of a family that ends at `now` (ms).
 
     A family that began in this dataset cannot be adopted once its tokens are older than `YOUNG`, so its tombstone
-    may go early; an adopted one's must outlive every token of it.
+    may go early; an adopted one's must outlive every token of it, and one that waits for its old token does not know
+    when that ends.
     """
-    soon = now // 1000 + TOMBSTONE_TTL
-    until = family.expires if family.adopted else min(family.expires, soon)
+    seconds = now // 1000
+    until = family.expires if family.adopted else min(family.expires, seconds + TOMBSTONE_TTL)
+    if family.key_id.startswith(OLD_MARK):
+        until = max(until, seconds + OLD_TTL)
     return Tombstone(reason, until, family.auth_time)

@@ -80,8 +80,9 @@ class SessionsDesk:
         """Answer `GET` with the caller's sessions, `DELETE` with 204.
 
         Raises:
-            GatewayError: `invalid-token` without a good access token, `not-found` for a family that is not the
-                caller's, `redis-required` when nothing can be known.
+            GatewayError: `invalid-token` without a good access token, `too-many-attempts` when its address had too many
+                that were not ours, `not-found` for a family that is not the caller's, `redis-required` when nothing can
+                be known.
         """
         await exchange.body.aclose()
         try:
@@ -99,18 +100,21 @@ class SessionsDesk:
 
     async def _caller(self, exchange: Exchange) -> Caller:
         """Return whoever a good access token speaks for; its times are judged by the ledger's clock."""
-        desk = self._desk
+        desk, ours, forged = self._desk, False, False
         for text in self._presented(exchange):
             try:
                 claims = desk.mint.read_access(text, 0)
             except InvalidToken:
+                forged = forged or text.count(".") == 2  # what is no JWT is no guess, as at a refresh
                 continue
+            ours = True
             held = await desk.ledger.families(claims["sub"])
             family = claims.get("sid")
             family = family if isinstance(family, str) else ""
             if held.now < 1000 * claims["exp"] and not held.has_ended(family, claims["iat"]):
                 return Caller(claims["sub"], family, held)
-        raise _no_caller()
+        error = _no_caller()
+        raise desk.failed(exchange, error) if forged and not ours else error
 
     def _presented(self, exchange: Exchange) -> list[str]:
         """Return the access token of the Authorization field, or without one those of the cookies."""

@@ -171,4 +171,5 @@ class TokenSettings(Settings):
             grace_ms=int(self.rotation_grace_period * 1000),
             max_families=self.max_families_per_user,
             adopt_lost=self.on_data_loss == "adopt",
+            old_tokens=self.legacy is not None,
         )

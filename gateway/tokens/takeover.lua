@@ -9,7 +9,7 @@
 --          name   the old token's mark   rotated, ms   auth_time, s   expires, s   began, s (0: not known)
 --          name of the token's tombstone   device
 --
--- Returns {number of families, what became of each, evicted family, ...}: 'taken', 'renewed' (its old token was a newer
+-- Returns {number of families, what became of each, evicted family, its device, ...}: 'taken', 'renewed' (its old token was a newer
 -- one), 'same', 'upgraded', 'ended', 'expired', 'over_cap'. The rules are those of migration.py's summary.
 
 local FIELDS = 8
@@ -59,14 +59,15 @@ local function make_room(family)
   local out = table.remove(live, index)
   out.live = false
   table.insert(evicted, out.name)
+  table.insert(evicted, out.device)
   if mode == 'bulk' then bury(out.name, out, 'evicted') end
   return true
 end
 
 local function write(family)
   if mode == 'live' then
-    local _, out = admit(family.name, family, max_families)
-    evicted = out
+    local _, _, noted = admit(family.name, family, max_families)
+    evicted = noted
   elseif mode == 'bulk' then
     write_live(family.name, family)
   end
@@ -95,5 +96,5 @@ for i = 3, #ARGV, FIELDS do
   table.insert(states, state)
 end
 local reply = { #states, unpack(states) }
-for _, name in ipairs(evicted) do table.insert(reply, name) end
+for _, told in ipairs(evicted) do table.insert(reply, told) end
 return reply

@@ -39,7 +39,7 @@ def any_of(patterns: Iterable[RoutePattern]) -> Matches:
         if regex is None:
             return False
         readings = _readings(exchange.target)
-        return readings is None or any(regex.fullmatch(path) for path in readings)
+        return readings is None or any(map(regex.fullmatch, readings))
 
     return matches
 
@@ -53,7 +53,7 @@ def exactly(patterns: Iterable[RoutePattern]) -> Matches:
         if regex is None:
             return False
         readings = _readings(exchange.target)
-        return readings is not None and all(regex.fullmatch(path) for path in readings)
+        return readings is not None and all(map(regex.fullmatch, readings))
 
     return matches
 
@@ -65,7 +65,7 @@ def label(patterns: Iterable[RoutePattern]) -> Callable[[Exchange], str]:
     def name(exchange: Exchange) -> str:
         readings = _readings(exchange.target) or ()
         for methods, regex, text in ordered:
-            if (not methods or exchange.method in methods) and any(regex.fullmatch(path) for path in readings):
+            if (not methods or exchange.method in methods) and any(map(regex.fullmatch, readings)):
                 return text
         return "other"
 
@@ -103,14 +103,19 @@ def _compile(patterns: list[RoutePattern]) -> re.Pattern[bytes]:
 
 def _expression(path: str) -> bytes:
     expression = b""
-    for segment in unquote_to_bytes(path).lower().strip(b"/").split(b"/"):
+    for segment in segments(path):
         if segment == b"**":
             expression += rb"(?:/.*)?"
         elif segment == b"*":
             expression += rb"/[^/]+"
-        elif segment:
+        else:
             expression += b"/" + re.escape(segment)
     return expression
+
+
+def segments(path: str) -> list[bytes]:
+    """Return what a pattern's path is made of: escapes decoded, without regard to case and to slashes in excess."""
+    return [segment for segment in unquote_to_bytes(path).lower().split(b"/") if segment]
 
 
 def _readings(target: bytes) -> Iterable[bytes] | None:

@@ -154,10 +154,10 @@ class Turn:
             exchange.headers = [pair for pair in exchange.headers if pair[0].lower() != b"upgrade"]
 
     def _begin_body(self) -> None:
-        """Somebody reads the request's content."""
-        self._begin_moving()
+        """Somebody reads the request's content; one that is here already cannot fall silent."""
         assert self._body is not None
         if not self._body.arrived:
+            self._begin_moving()
             self._outlet.permit()
 
     def _begin_moving(self) -> None:

@@ -15,13 +15,14 @@ import redis
 from typer.testing import CliRunner
 
 from gateway.cli import app
-from gateway.tokens.migration import name_of
+from gateway.tokens.claims import Mint
+from gateway.tokens.migration import mark_of, name_of
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Policy
 from tests.support import leaks
 from tests.support.legacy import dump, seed_legacy, write_session
 from tests.support.valkey import ValkeyServer
-from tests.tokens.support import connect
+from tests.tokens.support import SECRET, connect, token_settings
 
 FAMILY = "0123456789abcdef01234567"
 
@@ -52,7 +53,8 @@ Run = Callable[..., Ran]
 def gateway(tmp_path: Path, shared_valkey: ValkeyServer) -> Run:
     """Give a way to run `gateway tokens` on the session's server."""
     config = tmp_path / "config.yaml"
-    config.write_text(f"redis: {{url: '{shared_valkey.url}'}}\n")
+    keys = f"tokens: {{keys: [{{kid: main, secret: {SECRET}}}]}}\n"
+    config.write_text(f"redis: {{url: '{shared_valkey.url}'}}\n{keys}")
 
     def run(*arguments: str, config: Path = config) -> Ran:
         result = CliRunner().invoke(app, ["tokens", *arguments, "--config", str(config)])
@@ -87,7 +89,8 @@ def test_list_and_revoke(gateway: Run, shared_valkey: ValkeyServer) -> None:
     assert (table.code, "[bold]phone" in table.out, "2 sessions" in table.out) == (0, True, True)
     one = gateway("revoke", "42", FAMILY, "-o", "json")
     assert (one.code, one.json) == (0, {"user": "42", "revoked": [FAMILY], "old_scheme": 0})
-    assert [(line["action"], line["user"], line["family"]) for line in one.trail] == [("revoke", "42", FAMILY)]
+    told = [tuple(line[name] for name in ("action", "user", "family", "device", "network")) for line in one.trail]
+    assert told == [("revoke", "42", FAMILY, "[bold]phone", "192.0.2.0/24")]
     nobody = gateway("revoke", "42", "e" * 24)
     assert (nobody.code, nobody.out) == (1, "")
     everything = gateway("revoke", "42")
@@ -120,13 +123,15 @@ def test_revoke_goes_on_past_a_key_of_another_type(
     gateway: Run, plain: redis.Redis, shared_valkey: ValkeyServer
 ) -> None:
     """given a set that names a hash, when all are revoked, then the rest is ended, and each has its audit line."""
-    _at(shared_valkey, lambda ledger: ledger.issue("42", FAMILY, "k", ""))
-    write_session(plain, "42", "old", int(time.time()))
+    _at(shared_valkey, lambda ledger: ledger.issue("42", FAMILY, "k", " test"))
+    old = write_session(plain, "42", "old", int(time.time()))
     plain.hset("refresh_family:another-type", "a", "b")
     plain.sadd("refresh_user:42", "another-type")
     ran = gateway("revoke", "42", "-o", "json")
     assert (ran.json["revoked"], ran.json["old_scheme"]) == ([FAMILY], 1)
     assert [line["family"] for line in ran.trail] == [FAMILY, name_of("old")]
+    token = Mint(token_settings()).fingerprint(mark_of(old.digest))
+    assert [(line["token_hash"], line["device"]) for line in ran.trail] == [("", "test"), (token, "Old/1.0")]
 
 
 @pytest.mark.parametrize("family", ["", " ", "floor", FAMILY.upper(), FAMILY + "\n", "e" * 23])

@@ -215,6 +215,18 @@ def test_unsound_key_is_not_guessed_at(place: Place, text: str) -> None:
         ("{login: [PUT /a], logout: POST /a}", ""),
         ("{login: [POST /a, POST /a]}", ""),
         ("{login: [POST /api/auth/**]}", ""),
+        ("{refresh: POST /api/auth/*, logout: POST /a, login: [POST /b]}", ""),
+        ("{refresh: POST /api/auth/*}", "refresh"),
+        ("{refresh: POST /api/**/logout}", "refresh"),
+        ("{refresh: POST /**/api/*/log*t}", ""),
+        ("{refresh: POST /api/*/*/*/**, login: [POST /a]}", ""),
+        ("{refresh: POST /api/auth/*, login: [POST /a], logout: POST /api/auth/**}", ""),
+        ("{refresh: PUT /api/auth/*}", ""),
+        ("{refresh: /api/%61uth/*/, login: [POST /a]}", "refresh"),
+        ("{logout: POST /api/**, refresh: POST /api/auth/refresh, login: [POST /api/auth/login, PUT /a]}", "logout"),
+        ("{login: [DELETE /a/**], sessions: /a}", "login[0]"),
+        ("{jwks: GET /a/**, sessions: /a}", "jwks"),
+        ("{refresh: /" + "x/" * 2000 + "**/*, logout: /" + "x/" * 2001 + "}", "refresh"),
         ("{sessions: /a, logout: DELETE /a/*}", "sessions"),
         ("{sessions: /a, jwks: GET /A/}", "jwks"),
         ("{sessions: /a, logout: POST /a}", ""),
@@ -223,9 +235,10 @@ def test_unsound_key_is_not_guessed_at(place: Place, text: str) -> None:
     ],
 )
 def test_each_operation_has_its_own_route(place: Place, routes: str, clash: str) -> None:
-    """No two operations share a pattern, as the router reads it; a wider login takes what the others leave."""
+    """No two operations share a pattern, and none takes all that is meant for one that is asked about after it, as the
+    router reads them; a wider login takes what the others leave."""
     told = [line.split(": ")[1] for line in place.config(f"tokens: {{routes: {routes}}}\n").problems()]
-    assert told == [f"tokens.routes.{clash}"] * bool(clash)
+    assert list(dict.fromkeys(told)) == [f"tokens.routes.{clash}"] * bool(clash)
 
 
 @pytest.mark.parametrize("carrier", ["cookie", "both"])

@@ -21,3 +21,15 @@ def test_what_has_no_effect_is_told(place: Place) -> None:
     assert [line.split(": ")[1] for line in routes] == ["tokens.routes.sessions"]
     (warning,) = place.config(text).warnings()
     assert "tokens.claims_from: has no effect with tokens.mode: guard" in warning
+
+
+def test_login_and_refresh_may_be_one_endpoint(place: Place) -> None:
+    """An OAuth server has one for all grants; no other two routes may be one, and none in another dialect or mode."""
+    routes = "  routes: {login: [POST /oauth/token, POST /login], refresh: POST /oauth/token}\n"
+    oauth = f"{GUARD}  dialect: oauth2\n  refresh_secret: {SECRET}\n"
+    assert place.config(oauth + routes).problems() == []
+    assert place.config(f"{GUARD}  refresh_secret: {SECRET}\n{routes}").problems() != []
+    assert place.config(f"tokens:\n  dialect: oauth2\n{routes}").problems() != []
+    logout = "  routes: {login: [POST /oauth/token], logout: POST /oauth/token}\n"
+    (problem,) = place.config(oauth + logout).problems()
+    assert "tokens.routes.logout: meets the same requests as tokens.routes.login[0]" in problem

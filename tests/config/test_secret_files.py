@@ -28,7 +28,7 @@ def secret_of(place: Place) -> str:
         (SECRET + "\r\n", SECRET),
         (SECRET + "\n\n", SECRET + "\n"),
         (SECRET + "\r", SECRET + "\r"),
-        ("${HOME}" * 8, "${HOME}" * 8),
+        (f"${{HOME}} {SECRET}", f"${{HOME}} {SECRET}"),
     ],
 )
 def test_the_content_is_the_secret(place: Place, content: str, expected: str) -> None:

@@ -10,7 +10,7 @@ from gateway.config import ConfigInvalid, GatewaySettings, load
 from gateway.demo import files
 from gateway.demo.ports import Ports
 
-KEY = {files.KEY_VARIABLE: "hush-" * 8}
+KEY = {files.KEY_VARIABLE: "hush-key-of-the-demo-0123456789abcdef"}
 
 
 def loaded(folder: Path, backend: str = "http://127.0.0.1:3000", **environ: str) -> GatewaySettings:

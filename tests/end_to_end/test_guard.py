@@ -116,3 +116,61 @@ async def test_two_gateways_guard_a_backend(
     assert "gateway_token_reuse_detected_total 1.0" in metrics
     (alarm,) = await gateways[1].logged("Refresh token reuse detected", 5)
     assert alarm["user"] == "42"
+
+
+async def test_an_oauth_server_with_one_endpoint(
+    start_gateway: StartGateway, client: aiohttp.ClientSession, valkey: ValkeyServer
+) -> None:
+    """Login and refresh on one route: the grant tells them apart, an answer is kept for its client, reuse is told in
+    OAuth's words, and guesses are limited."""
+    valid: set[str] = set()
+    refreshes: list[str] = []
+
+    async def token(request: web.Request) -> web.Response:
+        form = await request.post()
+        if request.headers.get("Authorization") != "Basic b3VyczpodXNoLQ==":
+            return web.json_response({"error": "invalid_client"}, status=401)
+        if form["grant_type"] == "refresh_token":
+            refreshes.append(str(form["refresh_token"]))
+            if form["refresh_token"] not in valid:
+                return web.json_response({"error": "invalid_grant"}, status=400)
+            valid.discard(str(form["refresh_token"]))
+        granted = f"hush-granted-{len(valid) + len(refreshes)}"
+        valid.add(granted)
+        return web.json_response({"access_token": "hush-access", "refresh_token": granted})
+
+    app = web.Application()
+    app.router.add_post("/oauth/token", token)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    routes = {"login": ["POST /oauth/token"], "refresh": "POST /oauth/token", "logout": "POST /oauth/revoke"}
+    tokens = {**GUARD, "carrier": "json", "dialect": "oauth2", "routes": routes}
+    try:
+        gateway = await start_gateway(
+            tokens=tokens, redis={"url": valkey.url}, ingress={"backend": f"http://{host}:{port}"}
+        )
+
+        async def ask(auth: str = "ours", **form: str) -> tuple[int, dict[str, str]]:
+            headers = {"Authorization": aiohttp.encode_basic_auth(auth, "hush-")}
+            async with client.post(f"{gateway.url()}/oauth/token", data=form, headers=headers) as response:
+                return response.status, await response.json(content_type=None)
+
+        _, granted = await ask(grant_type="password", username="ann", password="hush-pass")
+        refresh = {"grant_type": "refresh_token", "refresh_token": granted["refresh_token"]}
+        answers = await asyncio.gather(*(ask(**refresh) for _ in range(10)))
+        assert {status for status, _ in answers} == {200}
+        assert len({answer["refresh_token"] for _, answer in answers}) == 1
+        assert refreshes == [granted["refresh_token"]]
+        assert await ask("theirs", **refresh) == (401, {"error": "invalid_client"})
+        async with asyncio.timeout(10):
+            while (await ask(**refresh))[0] == 200:
+                await asyncio.sleep(0.05)
+        status, told = await ask(**{**refresh, "refresh_token": answers[0][1]["refresh_token"]})
+        assert (status, told["error"]) == (400, "invalid_grant")
+        assert len(refreshes) == 1
+        guesses = [await ask(grant_type="refresh_token", refresh_token=f"hush-guess-{index}") for index in range(21)]
+        assert [status for status, _ in guesses] == [400] * 20 + [429]
+    finally:
+        await runner.cleanup()

@@ -49,6 +49,40 @@ def test_the_audit_trail_is_complete_at_every_level() -> None:
     assert (line["event"], line["audit"], line["token_hash"]) == ("Token audit", True, "9f2c")
 
 
+def test_a_line_below_the_level_is_not_written() -> None:
+    """`log.level: warning` keeps what is merely of interest out."""
+    stream = io.StringIO()
+    handler = logs.configure(LogSettings(level="warning"), stream)
+    try:
+        log = structlog.stdlib.get_logger("gateway.test")
+        log.info("Hello")
+        log.warning("Beware")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["Beware"]
+
+
+def test_a_handler_that_was_taken_away_gets_no_more_lines(stream: io.StringIO) -> None:
+    """The gateway's own lines go where the libraries' go: to the handlers that are there."""
+    other = io.StringIO()
+    logging.getLogger().removeHandler(logs.configure(LogSettings(), other))
+    structlog.stdlib.get_logger("gateway.test").info("Hello")
+    assert (len(stream.getvalue().splitlines()), other.getvalue()) == (1, "")
+
+
+def test_a_stream_that_takes_nothing_harms_nobody(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk or a closed pipe is told of on stderr, and no request ends for it."""
+
+    def full(text: str) -> int:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(stream, "write", full)
+    structlog.stdlib.get_logger("gateway.audit").info("Hello", user="u-1")
+    assert "no space left" in capsys.readouterr().err
+
+
 def test_secrets_in_a_traceback_are_redacted(stream: io.StringIO) -> None:
     """An exception whose text holds a password is logged with its traceback, without the password."""
     try:

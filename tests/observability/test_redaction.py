@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import jwt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from gateway.observability import redaction
 from gateway.observability.redaction import HIDDEN, redact, redact_event
 
 TOKEN = jwt.encode({"sub": "u"}, "k" * 32, "HS256")
@@ -38,6 +41,26 @@ def test_fields_with_a_telling_name_are_replaced_whatever_they_hold(key: str) ->
     """A field is hidden by its name, also in nested containers."""
     assert redact_event(None, "", {"event": "x", key: "opaque"})[key] == HIDDEN
     assert redact_event(None, "", {"event": "x", "more": [{key: "opaque"}]})["more"] == [{key: HIDDEN}]
+
+
+WORDS = (
+    "Token", "accessToken", "SECRET", "Password", "Assertion", "accesskey", "IDENTIFIER", "Bearer", "BASIC", "redis",
+    "pa\u017f\u017fword", "a\u017f\u017fertion", "\u0131dentifier", "eyJhbGciOi", "-----BEGIN PRIVATE KEY-----",
+)  # fmt: skip
+BETWEEN = (" ", "\n", "\u00a0", "\x1c", "=", ": ", "' : \"", "://u:", ".e30.")
+texts = st.tuples(
+    st.sampled_from(WORDS), st.sampled_from(BETWEEN), st.sampled_from(("", "x1", "p@h", "-----END PRIVATE KEY-----"))
+)
+
+
+@settings(max_examples=500)
+@given(st.lists(texts.map("".join), min_size=1, max_size=2).map(" ".join))
+def test_the_look_that_rules_most_texts_out_rules_out_no_secret(text: str) -> None:
+    """Whatever the shapes alone would replace, in any case and with letters that only match without regard to it."""
+    expected = text
+    for shape, replacement in redaction._SHAPES:
+        expected = shape.sub(replacement, expected)
+    assert redact(text) == redaction._PEM.sub(HIDDEN, expected)
 
 
 def test_harmless_fields_stay_as_they_are() -> None:

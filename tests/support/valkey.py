@@ -26,6 +26,8 @@ from redis.retry import Retry
 
 READY_WITHIN = 10.0
 STOPPED_WITHIN = 5.0
+_GIVEN: set[int] = set()
+"""Ports that were handed out; whoever has one may not have bound it yet, or may be about to start again on it."""
 
 
 def server_binary() -> str:
@@ -39,15 +41,18 @@ def server_binary() -> str:
 
 
 def free_port() -> int:
-    """Return a loopback port nobody listens on, below the ephemeral range.
+    """Return a loopback port nobody listens on, below the ephemeral range, and never the same one twice.
 
     There, a client that keeps knocking while the server is down cannot be connected to itself, and no outgoing
     connection takes the port before the server is back.
     """
     while True:
         port = random.randrange(20_000, 30_000)
+        if port in _GIVEN:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _GIVEN.add(port)
             return port
 
 

@@ -223,12 +223,16 @@ async def _fail(*arguments: object, **options: object) -> None:
     raise StoreUnavailable("away")
 
 
+def faulty_store(ledger: MemoryLedger, clock: Clock) -> Faulty:
+    """Return a store of a ledger, of which steps can be made to fail."""
+    return Faulty(ledger, Terms(guard_settings().policy, CLAIM_MS), clock)
+
+
 def faulty_stage(*, strict: bool, **changes: Any) -> tuple[Stage, Faulty]:
     """Return a stage, and its store, of which steps can be made to fail."""
     stage = Stage()
-    terms = Terms(stage.gate.settings.policy, CLAIM_MS)
-    store = Faulty(stage.ledger, terms, stage.clock)
-    stage.gate = Gate(store, stage.backend.handle, require_redis=strict, **changes)
+    store = faulty_store(stage.ledger, stage.clock)
+    stage.gate = Gate(store, stage.backend.handle, clock=stage.clock, require_redis=strict, **changes)
     return stage, store
 
 

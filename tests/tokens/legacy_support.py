@@ -59,7 +59,12 @@ class LegacyPortal(Portal):
         clock = SetClock()
         self.client = LegacyClient(server, clock)
         self.policy = token_settings(**CHANGES, **changes).policy
-        self.store = LegacyStore(self.client, self.policy, emit=lambda event: self.events.append(event))  # type: ignore[arg-type]
+        self.store = LegacyStore(
+            self.client,  # type: ignore[arg-type]
+            self.policy,
+            emit=lambda event: self.events.append(event),
+            name=lambda mark: self.mint.fingerprint(mark),
+        )
         ledger = RedisLedger(self.client, self.policy, clock=clock)  # type: ignore[arg-type]
         super().__init__(ledger, clock, **CHANGES, **changes)
         self.layer = TokensLayer(

@@ -78,7 +78,7 @@ async def test_every_end_of_a_family_is_told(stage: tuple[Portal, TimedClient]) 
         portal.clock.advance(1)
         tokens.append((await portal.login()).token)
     evicted, hashed = portal.read(tokens[0]).family, portal.mint.fingerprint
-    assert _trail(portal)[-1] == ("evict", "evicted", evicted, "", "")
+    assert _trail(portal)[-1] == ("evict", "evicted", evicted, "", NETWORK)
     await portal.refresh(tokens[0])
     assert _trail(portal) == [("refresh", "evicted", evicted, hashed(tokens[0]), NETWORK)]
     left = portal.read(tokens[1]).family

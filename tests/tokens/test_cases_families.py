@@ -34,7 +34,7 @@ async def test_case_13_the_eleventh_login(stage: tuple[Portal, TimedClient]) -> 
     oldest = portal.read(logins[0].token).family
     assert portal.reported(ExcessFamiliesCleaned) == [ExcessFamiliesCleaned("42", (oldest,))]
     assert sum(hasattr(record, "generation") for record in records_of(client.redis, KEY).values()) == 10
-    assert Audit("evict", "evicted", "42", oldest) in portal.reported(Audit)
+    assert Audit("evict", "evicted", "42", oldest, "", "test", "192.0.2.0/24") in portal.reported(Audit)
 
 
 async def test_case_14_fifty_parallel_logins(shared_valkey: ValkeyServer) -> None:

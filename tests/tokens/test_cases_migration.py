@@ -9,11 +9,12 @@ import pytest
 
 from gateway.tokens.events import Audit, ReuseDetected
 from gateway.tokens.migrate import Migration
-from gateway.tokens.migration import name_of
+from gateway.tokens.migration import mark_of, name_of
+from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Family, Tombstone
 from tests.support.legacy import TTL, OldSession, dump, seed_legacy, write_session
 from tests.tokens.legacy_support import LegacyPortal
-from tests.tokens.support import KEY, generation, records_of
+from tests.tokens.support import KEY, generation, records_of, token_settings
 
 DAY = 86_400
 
@@ -61,7 +62,7 @@ async def test_case_28_over_the_cap_the_oldest_is_out(portal: LegacyPortal) -> N
 
 def _until_and_auth(old: OldSession, portal: LegacyPortal) -> tuple[int, int]:
     issued_at = int(portal.clock.now) - 9060
-    return issued_at + 7 * DAY, issued_at
+    return int(portal.clock.now) + 400 * DAY, issued_at
 
 
 async def test_case_28_a_live_family_makes_no_room(portal: LegacyPortal) -> None:
@@ -194,3 +195,61 @@ async def test_a_late_write_of_a_migration_does_not_outlive_revoke_all(portal: L
     portal.store.take_over = revoke_first  # type: ignore[method-assign, assignment]
     assert (await portal.migrate())["skipped"] == {"ended": 1}
     assert portal.family_of(old) is None
+
+
+async def test_revoke_all_holds_as_long_as_an_old_token_may_come(portal: LegacyPortal) -> None:
+    """given a token of a year, of a session that no set names / when all are ended / then what refuses it is kept for
+    as long as it may come; where no old tokens are known, for as long as a session may last."""
+    year = 365 * DAY
+    portal.old_session(ttl=year)
+    portal.client.redis.delete("refresh_user:42")
+    await portal.ledger.close_all("42", "revoked")
+    assert portal.client.redis.ttl(KEY) > year  # type: ignore[operator]
+    portal.client.redis.delete(KEY)
+    plain = RedisLedger(portal.client, token_settings(refresh_ttl="1d").policy)  # type: ignore[arg-type]
+    await plain.close_all("42", "revoked")
+    assert portal.settings.session_ttl < portal.client.redis.ttl(KEY) < portal.settings.session_ttl + 2 * DAY  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("by", ["name", "token"])
+async def test_an_ended_session_stays_ended_for_a_long_lived_old_token(portal: LegacyPortal, by: str) -> None:
+    """given a token of a year whose session was taken over and then ended / when it comes after two months, and the
+    user has logged in meanwhile / then 401: its old key is still there, but nothing is taken over again."""
+    old = portal.old_session(ttl=365 * DAY)
+    await portal.migrate()
+    if by == "name":
+        assert await portal.ledger.close("42", name_of(old.family), "revoked")
+    else:
+        assert (await portal.logout(old.token)).status == 204
+    portal.clock.advance(60 * DAY)
+    await portal.login()
+    assert (await portal.refresh(old.token)).status == 401
+    assert (await portal.migrate())["skipped"] == {"ended": 1}
+
+
+async def test_every_step_names_its_session(portal: LegacyPortal) -> None:
+    """given sessions good and bad / when migrated, traded and cleaned up / then each line of the trail says whose,
+    which family, which device, and calls the token as the line of its refresh does."""
+    redis, names = portal.client.redis, portal.mint.fingerprint
+    good, gone = portal.old_session(agent="phone"), portal.old_session("43", "gone", agent="laptop")
+    redis.set("refresh_family:gone", json.dumps({"userId": "44", "tokenHash": gone.digest, "userAgent": "laptop"}))
+    redis.set("refresh_token:" + "1" * 64, "{")
+    await portal.migrate()
+    lines = {line.outcome: line for line in portal.reported(Audit)}
+    token = names(mark_of(good.digest))
+    assert lines == {
+        "taken-over": Audit("migrate", "taken-over", "42", name_of("old-1"), token, "phone"),
+        "skipped: other_user": Audit(
+            "migrate", "skipped: other_user", "43", name_of("gone"), names(mark_of(gone.digest)), "laptop"
+        ),
+        "skipped: unreadable": Audit("migrate", "skipped: unreadable", "", "", names(mark_of("1" * 64))),
+    }
+    portal.events.clear()
+    await portal.refresh(good.token)
+    await portal.clean_up()
+    lines = {(line.action, line.outcome): line for line in portal.reported(Audit)}
+    assert lines["refresh", "upgraded"].token == token
+    for kind in ("token", "family", "member"):
+        assert lines["cleanup", f"{kind}: taken_over"] == Audit(
+            "cleanup", f"{kind}: taken_over", "42", name_of("old-1"), token, "phone"
+        )

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.tokens.events import Audit, ReuseDetected
-from gateway.tokens.migration import name_of
+from gateway.tokens.migration import mark_of, name_of
 from gateway.tokens.rotation import Family, Tombstone
 from tests.support.legacy import SECRET, old_token
 from tests.support.valkey import ValkeyServer
@@ -60,7 +60,8 @@ async def test_case_30_without_a_migration_before(portal: LegacyPortal) -> None:
     a run leaves it alone."""
     old = portal.old_session()
     assert generation(portal, await portal.refresh(old.token)) == 1
-    assert Audit("migrate", "taken", "42", name_of("old-1")) in portal.reported(Audit)
+    token = portal.mint.fingerprint(mark_of(old.digest))
+    assert Audit("migrate", "taken", "42", name_of("old-1"), token, "Old/1.0") in portal.reported(Audit)
     assert (await portal.migrate())["skipped"] == {"upgraded": 1}
 
 

@@ -127,7 +127,8 @@ def test_only_what_we_minted_is_read() -> None:
         {"gen": 0}, {"gen": -1}, {"gen": 1.5}, {"gen": "1"}, {"gen": True}, {"gen": 2**60}, {"gen": None},
         {"fid": "short"}, {"fid": FAMILY.upper()}, {"fid": "floor"}, {"fid": 1}, {"fid": FAMILY + "\n"},
         {"sub": ""}, {"sub": "x" * 257}, {"sub": 42}, {"exp": "soon"}, {"iat": None}, {"auth_time": -5},
-        {"claims": None}, {"claims": []}, {"deg": 1},
+        {"claims": None}, {"claims": []}, {"deg": 1}, {"jti": None}, {"jti": 7}, {"sub": None}, {"fid": None},
+        {"iss": None}, {"exp": None}, {"auth_time": None},
     ],
 )  # fmt: skip
 def test_a_signed_token_of_another_shape_is_refused(changes: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from gateway.tokens.cleanup import Cleanup
 from gateway.tokens.events import Audit
 from gateway.tokens.legacy_store import LegacyStore
 from gateway.tokens.migrate import Migration
-from gateway.tokens.migration import name_of
+from gateway.tokens.migration import mark_of, name_of
 from gateway.tokens.rotation import Policy
 from tests.support.legacy import dump, seed_legacy, write_session
 from tests.support.valkey import ValkeyServer
@@ -51,7 +52,7 @@ class Settled:
 async def test_everything_that_was_taken_over_goes(client: RedisClient, plain: redis.Redis) -> None:
     """given a migration, then no old key is left, none of the new scheme is touched, and nothing is waited for."""
     seed_legacy(plain, 300, int(time.time()), families=2)
-    store, settled, events = LegacyStore(client, POLICY), Settled(), list[Event]()
+    store, settled, events = LegacyStore(client, POLICY, name="hash of {}".format), Settled(), list[Event]()
     await Migration(store, POLICY).run()
     new = {key: value for key, value in dump(plain).items() if key.startswith(b"gw:")}
     report = await Cleanup(store, POLICY, events.append, settle=settled).run(batch=100)
@@ -59,7 +60,10 @@ async def test_everything_that_was_taken_over_goes(client: RedisClient, plain: r
     assert report.as_json()["found"] == {kind: {"taken_over": 600} for kind in ("token", "family", "member")}
     assert dump(plain) == new
     assert len(events) == 1800
-    assert Audit("cleanup", "token: taken_over", "user-7", name_of("family-7-1")) in events
+    token = hashlib.sha256(b"hush-7-1").hexdigest()
+    for kind in ("token", "family", "member"):
+        told = ("user-7", name_of("family-7-1"), f"hash of {mark_of(token)}", "Old Browser/1.0")
+        assert Audit("cleanup", f"{kind}: taken_over", *told) in events
 
 
 async def test_orphans_go_after_a_second_look(client: RedisClient, plain: redis.Redis) -> None:

@@ -48,6 +48,8 @@ async def test_cookies_after_the_carrier() -> None:
         Reply(200, JSON, body(refreshToken="x" * 9000)),
         Reply(200, JSON, Buffered(b"[1]")),
         Reply(200, [(b"Set-Cookie", b"refresh_token=; Max-Age=0"), (b"Set-Cookie", b"Refresh_Token=hush-a")]),
+        Reply(200, [(b"Set-Cookie", b"refresh_token=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0")]),
+        Reply(200, [(b"Set-Cookie", b"refresh_token=hush-a;max-age = -1")]),
     ],
 )
 async def test_nothing_is_brought(reply: Reply) -> None:

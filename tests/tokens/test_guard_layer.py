@@ -21,6 +21,8 @@ async def test_a_login_passes_and_begins_a_family() -> None:
     assert family.device == "192.0.2.0/24 test"
     (audit,) = stage.gate.reported(Audit)
     assert (audit.action, audit.outcome, audit.user, audit.family) == ("issue", "ok", "ann", name)
+    token = next(iter(stage.backend.valid))
+    assert audit.token == stage.gate.layer._desk.vault.fingerprint(token)
 
 
 @pytest.mark.parametrize(
@@ -75,15 +77,44 @@ async def test_a_token_that_is_given_again_by_a_login_counts_anew() -> None:
 
 @pytest.mark.parametrize("step", ["turn", "learn"])
 async def test_a_login_is_delivered_whatever_becomes_of_its_record(step: str) -> None:
-    """given Redis lost during a login, then it is delivered, and its token is learned at its first refresh."""
-    stage, store = faulty_stage(strict=True)
+    """given Redis lost during a login, not strict, then it is delivered, and written down when Redis is back."""
+    stage, store = faulty_stage(strict=False)
     store.failing = (step,)
     async with running(stage.gate):
         token = (await stage.gate.login()).token
         store.failing = ()
         assert (await stage.gate.refresh(token)).status == 200
     assert stage.gate.results("issue") == ["uncommitted"]
-    assert stage.gate.results() == ["adopted"]
+    assert stage.gate.results() == ["rotated"]
+    (late,) = [event for event in stage.gate.reported(Audit) if event.outcome == "committed late"]
+    assert (late.action, late.user) == ("issue", "42")
+
+
+@pytest.mark.parametrize("step", ["turn", "learn"])
+async def test_a_strict_login_without_redis_is_refused(step: str) -> None:
+    """given strict mode, when Redis is lost after the backend's 2xx to a login, then 503: no half-working login."""
+    stage, store = faulty_stage(strict=True, carrier="cookie")
+    stage.backend.by_cookie = True
+    store.failing = (step,)
+    outcome = await stage.gate.login()
+    assert (outcome.status, outcome.code) == (503, "redis-required")
+    assert header_values(outcome.headers, b"set-cookie") == []
+    assert stage.gate.results("issue") == ["redis_required"]
+    assert len(stage.gate.layer._desk.arrears) == 0
+
+
+async def test_a_login_written_late_is_ended_by_a_revoke_all_before() -> None:
+    """given a login that Redis did not hear of, when all of its user's are ended meanwhile, then it is refused."""
+    stage, store = faulty_stage(strict=False)
+    store.failing = ("turn",)
+    async with running(stage.gate):
+        token = (await stage.gate.login()).token
+        stage.clock.advance(5)
+        await stage.ledger.close_all("42", "revoked")
+        stage.clock.advance(5)
+        store.failing = ()
+        assert (await stage.gate.refresh(token)).code == "invalid-token"
+    assert stage.backend.refreshes == []
 
 
 async def test_logout_reaches_the_backend_and_ends_the_family() -> None:

@@ -129,7 +129,7 @@ async def test_names_are_claimed_together_or_not_at_all() -> None:
     settings = guard_settings(refresh_secret=None, refresh_secrets=ring)
     desk = GuardDesk(settings, Keys(settings), stage.store)
     body = Buffered(b'{"refreshToken":"hush-a"}')
-    (shown,) = await desk.shown(Exchange("POST", b"/refresh", body=body), "refresh")
+    (shown,) = await desk.shown(Exchange("POST", b"/refresh", body=body))
     low, high = sorted(shown.names)
     await stage.store.present(high, "another")
     assert isinstance((await desk._claim_unknown(shown, "first")).met.verdict, Busy)
@@ -178,3 +178,80 @@ async def test_a_revoked_cookie_is_refused_in_every_spelling() -> None:
         for text in (token, f"%68{token[1:]}", f'"{token}"', f" {token}", f"{token}=", f"{token}%3D"):
             assert (await gate.refresh(text)).code == "invalid-token"
     assert stage.backend.refreshes == []
+
+
+@pytest.mark.parametrize("carrier", ["json", "cookie", "both"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"refreshToken":"hush-good","refreshToken":"%s"}',
+        '{"refreshToken":"%s","refresh_token":"hush-good"}',
+        '{"refresh_token":"%s"}',
+        '{"refreshToken":"hush-good","x":"&refresh_token=%s&"}',
+        "refresh_token=%s",
+        "--x\r\nContent-Disposition: form-data; name=refreshToken\r\n\r\n%s\r\n--x--",
+    ],
+)
+async def test_content_smuggles_no_second_token(carrier: str, content: str) -> None:
+    """given a token that is judged and another one beside it that some backend may take, then nothing is forwarded."""
+    stage = Replicas()
+    gate = stage.gate(SECRET, carrier=carrier)
+    async with running(gate):
+        token = (await gate.login()).token
+        await stage.ledger.close_all("42", "revoked")
+        fields = [] if carrier == "json" else [(b"Cookie", b"refresh_token=hush-good")]
+        body = Buffered((content % token).encode())
+        outcome = await gate.send(Exchange("POST", b"/refresh", fields, body))
+        assert outcome.code == "invalid-request"
+    assert stage.backend.refreshes == []
+
+
+async def test_a_token_in_cookie_and_content_is_one() -> None:
+    """given the same token in both, then that one is judged and forwarded, and other cookies of the name are not."""
+    stage = Replicas(by_cookie=True)
+    gate = stage.gate(SECRET, carrier="cookie")
+    async with running(gate):
+        other, token = (await gate.login()).token, (await gate.login()).token
+        fields = [(b"Cookie", f"refresh_token={other}; refresh_token={token}".encode())]
+        body = Buffered(json.dumps({"refreshToken": token}).encode())
+        assert (await gate.send(Exchange("POST", b"/refresh", fields, body))).status == 200
+    assert stage.backend.refreshes == [token]
+    assert [value for name, value in stage.backend.seen[-1].headers if name == b"Cookie"] == [
+        f"refresh_token={token}".encode()
+    ]
+
+
+async def test_a_logout_ends_whatever_it_presents() -> None:
+    """given tokens in every field that some backend may take, in whatever spelling, then all of their families end."""
+    stage = Replicas(jwt=True)
+    gate = stage.gate(SECRET, carrier="both")
+    async with running(gate):
+        tokens = [(await gate.login()).token for _ in range(5)]
+        fields = [(b"Cookie", f"refresh_token={tokens[0]}=; refresh_token=%65{tokens[1][1:]}".encode())]
+        content = (f'{{"refreshToken":"{tokens[2]}","refreshToken":"{tokens[3]}!",'
+                   f'"refresh_token":"{tokens[4]}==","refreshtoken":"\\u0000"}}')  # fmt: skip
+        assert (await gate.send(Exchange("POST", b"/logout", fields, Buffered(content.encode())))).status == 204
+        assert stage.ledger.users["42"].live() == {}
+    assert gate.results("logout") == ["ok"] * 5
+
+
+async def test_a_padded_jwt_is_followed_like_any_other() -> None:
+    """given a backend that pads its JWTs, then they are refreshed, and a revoked one is refused in every spelling."""
+    stage = Replicas(jwt=True)
+    mint = stage.backend.mint
+
+    def padded(user: str) -> str:
+        token = ".".join(part + "=" * (-len(part) % 4) for part in mint(user).split("."))
+        stage.backend.valid[token] = user
+        return token
+
+    stage.backend.mint = padded  # type: ignore[method-assign]
+    gate = stage.gate(SECRET)
+    async with running(gate):
+        first = (await gate.login()).token
+        second = await gate.refresh(first)
+        assert second.status == 200
+        await gate.logout(second.token.replace("=", ""))
+        for text in (second.token, second.token.replace("=", ""), f"{second.token}!"):
+            assert (await gate.refresh(text)).code == "invalid-token"
+    assert stage.backend.refreshes == [first]

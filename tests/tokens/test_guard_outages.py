@@ -92,7 +92,7 @@ async def test_strict_and_redis_away() -> None:
 
 
 async def test_not_strict_and_redis_away() -> None:
-    """Case 39: forwarded as it is, once for all who ask this gateway; what came of it is learned when Redis is back."""
+    """Case 39: forwarded as it is, once for all who ask this gateway; what came of it is written when Redis is back."""
     stage, store = faulty_stage(strict=False)
     async with running(stage.gate):
         token = (await stage.gate.login()).token
@@ -102,7 +102,7 @@ async def test_not_strict_and_redis_away() -> None:
         assert stage.backend.refreshes == [token]
         store.failing = ()
         assert (await stage.gate.refresh(outcomes[0].token)).status == 200
-    assert stage.gate.results() == ["shared"] * 9 + ["degraded", "adopted"]
+    assert stage.gate.results() == ["shared"] * 9 + ["degraded", "rotated"]
 
 
 @pytest.mark.parametrize("strict", [True, False])

@@ -59,7 +59,7 @@ async def test_a_commit_spends_the_token_and_knows_the_successor(stage: Stage) -
     await stage.begin()
     assert await stage.steps.commit(stage.deal()) == Turned(int(START), 1)
     assert await stage.verdict(OLD) == Kept(ANN)
-    assert await stage.steps.recall(OLD) == b"sealed"
+    assert await stage.steps.recall(ANN) == b"sealed"
     assert await stage.verdict(NEW) == Claimed(grown())
     stage.clock.advance(30.001)
     assert await stage.verdict(OLD) == Spent(ANN)
@@ -137,20 +137,20 @@ async def test_an_ended_family_stays_ended_as_long_as_a_successor_in_flight(stag
 
 
 async def test_an_answer_lies_as_long_as_grace_may_stand_still() -> None:
-    """given a pause of an hour right after the trade, when the client tries again, then it gets the kept answer, and
-    a grace after the pause it is reuse."""
-    clock, pauses = SetClock(), [(0, 3_600_000)]
+    """given a pause of nearly a day right after the trade, when the client tries again, then it gets the kept answer,
+    and a grace after the pause it is reuse."""
+    clock, pauses = SetClock(), [(0, 86_000_000)]
     _, ledger = memory_store(clock)
     steps = GuardSteps(MemoryGuard(ledger, Terms(guard_settings().policy, CLAIM_MS, lambda: tuple(pauses)), clock))
     await steps.open("ann", FAMILY, (OLD,), "phone")
     await steps.claim(OLD, "first")
     await steps.commit(Deal(OLD, "first", ANN, (NEW,), b"sealed"))
-    clock.advance(3600 + 29.999)
-    pauses[:] = [(29_999, 3_600_000)]
+    clock.advance(86_000 + 29.999)
+    pauses[:] = [(29_999, 86_000_000)]
     assert (await steps.look(OLD)).verdict == Kept(ANN)
-    assert await steps.recall(OLD) == b"sealed"
+    assert await steps.recall(ANN) == b"sealed"
     clock.advance(0.002)
-    pauses[:] = [(30_001, 3_600_000)]
+    pauses[:] = [(30_001, 86_000_000)]
     assert (await steps.look(OLD)).verdict == Spent(ANN)
 
 
@@ -223,12 +223,12 @@ async def test_every_step_touches_one_key(stage: Stage) -> None:
         "gw:t:{ann}",
         f"gw:g:{{{OLD}}}",
         f"gw:g:{{{NEW}}}",
-        f"gw:g:{{{OLD}}}:answer",
+        f"gw:g:{{{FAMILY}}}:answer",
     }
 
 
 async def test_what_is_remembered_goes_with_time(stage: Stage) -> None:
-    """A claim goes with its time, a token `refresh_ttl` after its trade, an answer an hour after its grace."""
+    """A claim goes with its time, a token `refresh_ttl` after its trade, an answer a day after its grace."""
     await stage.steps.claim("c" * 32, "somebody")
     await stage.begin()
     await stage.steps.commit(stage.deal())
@@ -238,10 +238,10 @@ async def test_what_is_remembered_goes_with_time(stage: Stage) -> None:
             stage.store.key("c" * 32),
             stage.store.key(OLD),
             stage.store.key(NEW),
-            stage.store.key(OLD) + ":answer",
+            stage.store.key(FAMILY) + ":answer",
         )
     }
-    assert list(life.values()) == [15, 604_800, 604_800, 3630]
+    assert list(life.values()) == [15, 604_800, 604_800, 86_430]
 
 
 def ledger_of(stage: Stage):  # type: ignore[no-untyped-def]

@@ -14,7 +14,7 @@ from gateway.tokens.guard import Lineage, Token
 from gateway.tokens.rotation import Policy
 from tests.support.valkey import ValkeyServer
 from tests.tokens.guard_support import memory_store, timed_store
-from tests.tokens.support import SetClock, records_of
+from tests.tokens.support import START, SetClock, records_of
 
 POLICY = Policy(refresh_ttl=80_000, session_ttl=200_000, grace_ms=30_000, max_families=2)
 NAMES_OF_TOKENS = ("a" * 32, "b" * 32, "c" * 32)
@@ -23,6 +23,8 @@ OWNERS = st.sampled_from(["o1", "o2"])
 USERS = st.sampled_from(["ann", "a:b|c\nd"])
 FAMILIES = st.sampled_from(["1" * 24, "2" * 24, "3" * 24])
 GENERATIONS = st.sampled_from([1, 2, 3, 4])
+ENDS = st.sampled_from([0, 1, int(START) + 90_000, int(START) + 150_000, 2**40])
+"""Within, beyond and far beyond what is remembered anyway."""
 
 
 class Twins(RuleBasedStateMachine):
@@ -62,17 +64,21 @@ class Twins(RuleBasedStateMachine):
         for _ in range(1 + repeat):
             self._both("present", name, owner, again=again, claim=claim)
 
+    @rule(name=NAMES, ago=st.sampled_from([0, 1, 30_000, 3_600_000]))
+    def judge(self, name: str, ago: int) -> None:
+        self._both("present", name, "", claim=False, ago=ago)
+
     @rule(name=NAMES, owner=OWNERS)
     def release(self, name: str, owner: str) -> None:
         self._both("release", name, owner)
 
-    @rule(name=NAMES, user=USERS, family=FAMILIES, fresh=st.booleans(), ago=st.sampled_from([0, 1, 5000]))
-    def learn(self, name: str, user: str, family: str, fresh: bool, ago: int) -> None:
-        self._both("learn", name, self._lineage(user, family, ago), fresh=fresh)
+    @rule(name=NAMES, user=USERS, family=FAMILIES, fresh=st.booleans(), ago=st.sampled_from([0, 1, 5000]), end=ENDS)
+    def learn(self, name: str, user: str, family: str, fresh: bool, ago: int, end: int) -> None:
+        self._both("learn", name, self._lineage(user, family, ago), fresh=fresh, end=end)
 
-    @rule(name=NAMES, owner=OWNERS, user=USERS, family=FAMILIES, spent=st.booleans(), kept=st.booleans())
-    def trade(self, name: str, owner: str, user: str, family: str, spent: bool, kept: bool) -> None:
-        self._both("trade", name, owner, self._lineage(user, family, 10), spent=spent, kept=kept)
+    @rule(name=NAMES, owner=OWNERS, user=USERS, family=FAMILIES, spent=st.booleans(), kept=st.booleans(), end=ENDS)
+    def trade(self, name: str, owner: str, user: str, family: str, spent: bool, kept: bool, end: int) -> None:
+        self._both("trade", name, owner, self._lineage(user, family, 10), spent=spent, kept=kept, end=end)
 
     @rule(
         user=USERS,
@@ -80,10 +86,11 @@ class Twins(RuleBasedStateMachine):
         begun=st.sampled_from([None, 0, 1, 5000]),
         device=st.sampled_from(["", "a:b"]),
         generation=GENERATIONS,
+        end=ENDS,
     )
-    def turn(self, user: str, family: str, begun: int | None, device: str, generation: int) -> None:
+    def turn(self, user: str, family: str, begun: int | None, device: str, generation: int, end: int) -> None:
         lineage = Lineage(user, family, 0) if begun is None else self._lineage(user, family, begun, generation)
-        self._both("turn", lineage, device)
+        self._both("turn", lineage, device, end)
 
     @rule(user=USERS, family=FAMILIES, ago=st.sampled_from([0, 1, 5000]), generation=GENERATIONS)
     def standing(self, user: str, family: str, ago: int, generation: int) -> None:

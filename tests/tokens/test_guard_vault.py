@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 from gateway.tokens.guard_answer import Verbatim
-from gateway.tokens.guard_vault import MAX_SEALED, Vault, misspelt
+from gateway.tokens.guard_vault import MAX_SEALED, Vault, ambiguous
 from gateway.tokens.keys import Keys, Ring
 from tests.tokens.guard_support import guard_settings, jwt_like
 
@@ -74,10 +77,10 @@ def test_a_token_is_found_by_the_names_of_all_secrets() -> None:
 
 
 def test_spellings_of_a_token_have_one_name() -> None:
-    """Percent-encoding, blanks and padding change neither the name nor the seal; anything else does."""
+    """Percent-encoding, blanks, padding and case change neither the name nor the seal; anything else does."""
     ours = vault()
     names = ours.names("hush-a/b")
-    for text in ("hush-a%2Fb", "%68ush-a/b", " hush-a/b", "hush-a/b==", "hush-a%2fb%3D"):
+    for text in ("hush-a%2Fb", "%68ush-a/b", " hush-a/b", "hush-a/b==", "hush-a%2fb%3D", "Hush-A/B"):
         assert ours.names(text) == names
     assert ours.names("hush-a%252Fb") != names
     sealed = ours.seal("hush-a/b", names[0], ANSWER)
@@ -85,8 +88,56 @@ def test_spellings_of_a_token_have_one_name() -> None:
     assert ours.open("hush-a%2Fb", names[0], sealed) == ANSWER
 
 
-def test_what_is_no_jwt_is_never_misspelt() -> None:
-    """Opaque tokens are taken as they are, dots and padding included; so is a JWT as it was issued."""
-    for text in ("hush-a.b.c=", "s%3Ahush.a.b", "e30.a=.b", "bnVsbA.x=.y=", "", "é.\ud800.x", jwt_like(sub="42")):
-        assert not misspelt(text)
-    assert misspelt(jwt_like(sub="42") + "=")
+def test_spellings_of_a_jwt_have_one_name() -> None:
+    """Padding anywhere, odd characters, the other alphabet and loose bits are passed over by one decoder or another."""
+    token = jwt_like(sub="42", x="??>>")
+    head, payload, signature = token.split(".")
+    names = vault().names(token)
+    padded = ".".join(part + "=" * (-len(part) % 4) for part in (head, payload, signature))
+    standard = ".".join((head, payload.replace("-", "+").replace("_", "/"), signature))
+    for text in (padded, standard, f"{token}!", f"{head}.{payload}.c2\nln", f"%65{token[1:]}%3D"):
+        assert vault().names(text) == names
+    for text in (f"{token}AA", jwt_like(sub="43"), token.upper()):
+        assert vault().names(text) != names
+
+
+def test_loose_bits_of_a_signature_do_not_count() -> None:
+    """given a last digit with bits that no byte has room for, then it is the same token (RFC 4648 section 3.5)."""
+    head, payload, _ = jwt_like(sub="42").split(".")
+    assert vault().names(f"{head}.{payload}.AA") == vault().names(f"{head}.{payload}.AB")
+
+
+def test_both_forms_of_an_ecdsa_signature_are_one_token() -> None:
+    """given (r, s), then (r, -s) is as good to whoever verifies it, and has the same name; another r has not."""
+    head, payload = (encoded({"alg": "ES256"}), encoded({"sub": "42"}))
+    first, second, other = (encoded_bytes(r * 32 + s * 32) for r, s in ((b"r", b"s"), (b"r", b"t"), (b"q", b"s")))
+    names = vault().names(f"{head}.{payload}.{first}")
+    assert vault().names(f"{head}.{payload}.{second}") == names
+    assert vault().names(f"{head}.{payload}.{other}") != names
+
+
+def test_an_answer_opens_for_its_client_only() -> None:
+    """given what a client proved itself with, then the same token with another proof or none opens nothing."""
+    ours = vault()
+    name = ours.names(TOKEN)[0]
+    sealed = ours.seal(TOKEN, name, ANSWER, b"proof")
+    assert sealed is not None
+    assert ours.open(TOKEN, name, sealed, b"proof") == ANSWER
+    assert ours.open(TOKEN, name, sealed, b"other") is None
+    assert ours.open(TOKEN, name, sealed) is None
+
+
+def test_what_is_no_jwt_is_never_ambiguous() -> None:
+    """Opaque tokens are taken as they are, dots and padding included; so is a JWT, padded or not."""
+    for text in ("hush-a.b.c=", "s%3Ahush.a.b", "e30.a=b.b", "bnVsbA.x=y.y=", "", "é.\ud800.x", jwt_like(sub="42")):
+        assert not ambiguous(text)
+    assert not ambiguous(jwt_like(sub="42") + "==")
+    assert ambiguous(jwt_like(sub="42") + "=AAAA")
+
+
+def encoded(claims: dict[str, str]) -> str:
+    return encoded_bytes(json.dumps(claims).encode())
+
+
+def encoded_bytes(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

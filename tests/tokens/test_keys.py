@@ -81,7 +81,7 @@ def _material(name: str) -> str:
 
 def test_a_random_secret_is_not_taken_for_a_weak_one() -> None:
     """Secrets in hexadecimal, base64 and plain words pass."""
-    for secret in ("0123456789abcdef" * 2, "c29tZSBzZWNyZXQgYnl0ZXMgZm9yIHRlc3Rz", SECRET, "hush-" * 8):
+    for secret in ("3f9a51c07be2d84416aa90b7f2c8e35d", "c29tZSBzZWNyZXQgYnl0ZXMgZm9yIHRlc3Rz", SECRET):
         assert weakness(secret.encode()) == ""
 
 

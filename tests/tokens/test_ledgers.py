@@ -101,12 +101,12 @@ async def test_a_record_says_what_its_token_was_minted_from(form: Form) -> None:
 
 
 async def test_ten_times_the_cap_leaves_the_cap(form: Form) -> None:
-    """The cap holds after every login, and the evicted are told oldest first."""
+    """The cap holds after every login, and the evicted are told oldest first, each with its device."""
     for index in range(30):
         form.clock.advance(1)
-        opened = await form.ledger.issue(USER, f"f{index:02}", "k", "")
+        opened = await form.ledger.issue(USER, f"f{index:02}", "k", f"phone {index}")
         assert opened.count == min(index + 1, 3)
-        assert opened.evicted == ((f"f{index - 3:02}",) if index >= 3 else ())
+        assert opened.evicted == (((f"f{index - 3:02}", f"phone {index - 3}"),) if index >= 3 else ())
 
 
 async def test_families_of_an_empty_restart_are_adopted_once(form: Form) -> None:
@@ -147,7 +147,7 @@ async def test_adoption_respects_the_cap(form: Form) -> None:
         await _token(form, f"f{index}")
     verdict = await form.ledger.refresh(USER, lost, "k")
     assert isinstance(verdict.result, Adopted)
-    assert verdict.result.evicted == ("f0",)
+    assert [family for family, _ in verdict.result.evicted] == ["f0"]
 
 
 async def test_an_adopted_family_that_ended_is_not_adopted_again(form: Form) -> None:

@@ -13,7 +13,7 @@ from gateway.events import Event
 from gateway.redis_client.client import RedisClient
 from gateway.tokens.events import Audit
 from gateway.tokens.legacy_store import LegacyStore
-from gateway.tokens.migration import TakeOver, name_of
+from gateway.tokens.migration import TakeOver, mark_of, name_of
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Family, Policy
 from tests.support.legacy import write_session
@@ -76,10 +76,14 @@ async def test_old_sessions_of_one_user_are_ended(client: RedisClient, plain: re
     old = [write_session(plain, "42", f"old-{n}", now) for n in range(3)]
     other = write_session(plain, "43", "other", now)
     plain.sadd("refresh_user:42", "other", "gone")
-    assert await LegacyStore(client, POLICY, emit=events.append).end_all("42") == 3
+    store = LegacyStore(client, POLICY, emit=events.append, name="hash of {}".format)
+    assert await store.end_all("42") == 3
     left = {f"refresh_token:{other.digest}".encode(), b"refresh_family:other", b"refresh_user:43"}
     assert set(plain.keys()) == left
-    assert events == [Audit("revoke", "old-scheme", "42", name_of(session.family)) for session in old]
+    assert events == [
+        Audit("revoke", "old-scheme", "42", name_of(each.family), f"hash of {mark_of(each.digest)}", "Old/1.0")
+        for each in old
+    ]
     assert await LegacyStore(client, POLICY).end_all("42") == 0
 
 
@@ -94,10 +98,10 @@ async def test_more_families_than_the_cap_are_told_apart(client: RedisClient) ->
     """The newest are taken, the others are over the cap, and a second time nothing is different."""
     store, now = LegacyStore(client, POLICY), int(time.time())
     expected = ["taken"] * 10 + ["over_cap"] * 5
-    assert await store.take_over("42", _many(15, now), "dry") == (expected, [])
+    assert await store.take_over("42", _many(15, now), "dry") == (expected, ())
     assert await store.records("42") == {}
-    assert await store.take_over("42", _many(15, now), "bulk") == (expected, [])
-    assert await store.take_over("42", _many(15, now), "bulk") == (["same"] * 10 + ["over_cap"] * 5, [])
+    assert await store.take_over("42", _many(15, now), "bulk") == (expected, ())
+    assert await store.take_over("42", _many(15, now), "bulk") == (["same"] * 10 + ["over_cap"] * 5, ())
     assert (await store.records("42"))[f"{0:024x}"] == Family(
         0, f"~{0:032x}", 1000 * now, now - 60, now + 600, True, " device 0"
     )
@@ -108,7 +112,7 @@ async def test_whoever_is_waiting_gets_room(client: RedisClient) -> None:
     store, now = LegacyStore(client, POLICY), int(time.time())
     families = _many(11, now)
     await store.take_over("42", families[:10], "bulk")
-    assert await store.take_over("42", families[10:], "live") == (["taken"], [f"{9:024x}"])
+    assert await store.take_over("42", families[10:], "live") == (["taken"], ((f"{9:024x}", " device 9"),))
 
 
 async def test_ten_families_taken_over_are_small(client: RedisClient, plain: redis.Redis) -> None:
@@ -129,7 +133,7 @@ async def test_the_hash_of_a_user_is_the_ledgers(client: RedisClient, plain: red
     assert (await ledger.families("a}b")).live.keys() == {f"{0:024x}", f"{1:024x}"}
     assert 0 < plain.ttl("gw:t:{a%7Db}") <= 600  # type: ignore[operator]
     assert await ledger.close_all("a}b", "revoked") == (f"{0:024x}", f"{1:024x}")
-    assert await store.take_over("a}b", _many(3, now), "bulk") == (["ended"] * 3, [])
+    assert await store.take_over("a}b", _many(3, now), "bulk") == (["ended"] * 3, ())
 
 
 async def test_bad_json_in_an_old_family_ends_nothing_else(client: RedisClient, plain: redis.Redis) -> None:
@@ -140,3 +144,14 @@ async def test_bad_json_in_an_old_family_ends_nothing_else(client: RedisClient, 
     plain.sadd("refresh_user:42", "another-type", "bad")
     assert await LegacyStore(client, POLICY).end_all("42") == 1
     assert set(plain.keys("refresh_*")) == {b"refresh_family:another-type", b"refresh_family:bad"}
+
+
+async def test_keys_of_another_type_are_somebody_elses(client: RedisClient, plain: redis.Redis) -> None:
+    """given keys that are only called like the old scheme's, when a user's sessions are ended, then they stay."""
+    old = write_session(plain, "42", "old-1", int(time.time()))
+    plain.delete(f"refresh_token:{old.digest}")
+    plain.hset(f"refresh_token:{old.digest}", "a", "b")
+    plain.set("refresh_user:43", "somebody else's")
+    store = LegacyStore(client, POLICY)
+    assert [await store.end_all(user) for user in ("42", "43")] == [1, 0]
+    assert set(plain.keys()) == {f"refresh_token:{old.digest}".encode(), b"refresh_user:43"}

@@ -10,6 +10,7 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.exchange import Buffered, Exchange
 from gateway.settings import RoutePattern
+from gateway.tokens.abuse import BURST
 from gateway.tokens.claims import Login
 from gateway.tokens.events import Audit, TokenOperation
 from gateway.tokens.layer import TokensLayer
@@ -279,3 +280,37 @@ def test_without_a_path_there_are_no_routes() -> None:
     assert session_routes(token_settings().routes, any_of, exactly) is None
     routes = token_settings(**ROUTES).routes
     assert [str(route) for route in routes.all()[-3:]] == [f"GET {PATH}", f"DELETE {PATH}", f"DELETE {PATH}/*"]
+
+
+async def test_guesses_at_the_sessions_are_limited(portal: SessionsPortal) -> None:
+    """given access tokens of nobody's making, when there are too many, then 429 with the time to wait, for a refresh
+    from there too; a good token is still served, and elsewhere a guess is a 401."""
+    login = await portal.login()
+    guess = login.access[:-6] + "AAAAAA"
+    assert {(await portal.ask("GET", guess)).status for _ in range(BURST)} == {401}
+    limited = await portal.ask("DELETE", guess)
+    assert (limited.status, limited.code) == (429, "too-many-attempts")
+    refresh = portal.request(b"/refresh", login.token[:-6] + "AAAAAA")
+    refresh.client = "198.51.100.9"
+    assert (await portal.send(refresh)).status == 429
+    assert len(await portal.listed(login.access)) == 1
+    assert (await portal.refresh(login.token[:-6] + "AAAAAA")).status == 401
+
+
+@pytest.mark.parametrize("kind", ["none", "junk", "expired", "ended", "expired beside a forged one"])
+async def test_what_was_good_once_or_is_no_token_is_no_guess_at_the_sessions(kind: str) -> None:
+    """given no token, a placeholder of a script, or one that was good once, when it comes in numbers, then 401 each."""
+    clock = SetClock()
+    portal = SessionsPortal(MemoryLedger(token_settings().policy, clock), clock, carrier="both")
+    login = await portal.login()
+    if kind == "ended":
+        await portal.ledger.close("42", portal.read(login.token).family, "revoked")
+    elif "expired" in kind:
+        clock.advance(900)
+    cookies = f"access_token={login.access}; access_token={login.access[:-6]}AAAAAA"
+    for _ in range(BURST + 1):
+        if "beside" in kind:
+            outcome = await portal.ask("GET", None, Cookie=cookies)
+        else:
+            outcome = await portal.ask("GET", {"none": None, "junk": "undefined"}.get(kind, login.access))
+        assert outcome.status == 401
