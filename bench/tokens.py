@@ -58,9 +58,10 @@ async def main() -> None:
                     {
                         "raw EVALSHA, one at a time": _bare("raw", valkey.port, 1),
                         f"raw EVALSHA, {IN_FLIGHT} in flight": _bare("raw", valkey.port, IN_FLIGHT),
-                        "bare: verify, script, sign": _bare("bare", valkey.port, IN_FLIGHT),
-                        "the same by PyJWT": _bare("pyjwt", valkey.port, IN_FLIGHT),
-                        "the same by our Redis client": _bare("ledger", valkey.port, IN_FLIGHT),
+                        "bare loop: verify, script, sign": _bare("bare", valkey.port, 1),
+                        f"the same, {IN_FLIGHT} in flight": _bare("bare", valkey.port, IN_FLIGHT),
+                        f"by PyJWT, {IN_FLIGHT} in flight": _bare("pyjwt", valkey.port, IN_FLIGHT),
+                        f"by our Redis client, {IN_FLIGHT} in flight": _bare("ledger", valkey.port, IN_FLIGHT),
                         "gateway, through HTTP": _http(gateway.pid, port, valkey.port),
                     }
                 )
@@ -80,7 +81,7 @@ async def _compare(measurements: dict[str, Measurement]) -> None:
     for name, values in figures.items():
         median = _median(values)
         shares = f"gateway ÷ it = {gateway.rate / median.rate:.2f}, a CPU second {gateway.per_cpu / median.per_cpu:.2f}"
-        print(f"  {name:<30} {median.rate:7.0f}/s {median.per_cpu:7.0f}/CPU s   {shares}")
+        print(f"  {name:<32} {median.rate:7.0f}/s {median.per_cpu:7.0f}/CPU s   {shares}")
 
 
 def _median(figures: list[Figure]) -> Figure:
