@@ -7,13 +7,16 @@ from the write that takes the slot next. Pure: `now` is an argument and never go
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A slot was taken; it counts from now."""
+    """A slot was taken; the guard counts from `at`."""
+
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Wait:
     seconds: float
 
 
-TAKEN: Final = Taken()
+TAKEN: Final = Taken(0.0)
 
 
 class Window:
@@ -57,7 +60,7 @@ class Window:
             return Wait(self._log[self._first] + self.span - now)
         self._log[(self._first + self._count) % self.cap] = now
         self._count += 1
-        return TAKEN
+        return Taken(now)
 
     def refund(self, granted: float) -> None:
         """Take back one slot granted at that time, for a call that was never written; none when it has aged out.
@@ -72,6 +75,20 @@ class Window:
         for later in range(place + 1, self._count):
             self._log[(self._first + later - 1) % self.cap] = self._at(later)
         self._count -= 1
+
+    def load(self, times: Sequence[float]) -> None:
+        """Replace the log by these times, ascending; of more than `cap` the latest count."""
+        times = times[-self.cap :]
+        self._first, self._count = 0, len(times)
+        self._log[: len(times)] = times
+
+    def push(self, at: float) -> None:
+        """Note a slot that was granted elsewhere, no earlier than any other; the oldest gives way when all are used."""
+        if self._count == self.cap:
+            self._first = (self._first + 1) % self.cap
+            self._count -= 1
+        self._log[(self._first + self._count) % self.cap] = at
+        self._count += 1
 
     def next_free(self, now: float) -> float | None:
         """Return when the number of free slots grows next, or None when nothing counts."""
