@@ -46,17 +46,18 @@ def test_no_span_sees_more_than_the_cap_across_a_loss(data: st.DataObject, cap: 
     later, when each of them notices in its own time and then sends all that its share allows, then no span anywhere
     holds more than the cap."""
     log, now, sends = Log(cap), 0.0, []
-    views: list[list[tuple[float, int]]] = [[] for _ in range(replicas)]
     outstanding: list[list[float]] = [[] for _ in range(replicas)]
-    for _ in range(data.draw(st.integers(0, 3 * cap), label="grants")):
-        now += data.draw(st.sampled_from([0.0, 0.1, 0.5, 2.0]))
+    for _ in range(data.draw(st.integers(0, 12), label="bursts")):
+        now += data.draw(st.sampled_from([0.0, 0.1, 0.5, 2.0, SPAN]))
         replica = data.draw(st.integers(0, replicas - 1))
-        outstanding[replica] = [at for at in outstanding[replica] if at > now]
-        if len(outstanding[replica]) < lanes:
-            outstanding[replica].append(log.reserve(now, replica))
-        for other in range(replicas):
-            if other == replica or data.draw(st.booleans()):
-                views[other] = list(log.slots)
+        for _ in range(data.draw(st.integers(1, cap))):
+            outstanding[replica] = [at for at in outstanding[replica] if at > now]
+            if len(outstanding[replica]) < lanes:
+                outstanding[replica].append(log.reserve(now, replica))
+    views = []
+    for replica in range(replicas):  # what it saw at some time, and what it was granted since
+        seen = data.draw(st.integers(0, len(log.slots)), label="seen")
+        views.append(log.slots[:seen] + [slot for slot in log.slots[seen:] if slot[1] == replica])
     gone = now
     noticed = [gone + data.draw(st.sampled_from([0.0, 0.2, 1.5]), label="noticed") for _ in range(replicas)]
     for at, replica in log.slots:  # reserved slots are used until the loss is noticed, and given up then
