@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import StoreUnavailable
 from gateway.throttle.replica import Replica
-from gateway.throttle.statement import Answer, Statement
+from gateway.throttle.fleet import Answer, Statement
 
 FAREWELL: Final = 0.5
 """Seconds that the last statement of a gateway that ends may take."""

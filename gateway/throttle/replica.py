@@ -24,7 +24,7 @@ from gateway.throttle.call import Lane
 from gateway.throttle.fleet_slots import MICROSECONDS, FleetSlots
 from gateway.throttle.schedule import Schedule
 from gateway.throttle.share import Turns, share_of, window_of
-from gateway.throttle.statement import Answer, LaneStatement, Statement
+from gateway.throttle.fleet import Answer, LaneStatement, Statement
 from gateway.throttle.window import Window
 
 HEARTBEAT: Final = 1.0

@@ -116,3 +116,21 @@ def test_a_lone_replica_keeps_its_whole_log() -> None:
     """Given no other replica, then what is free stays free, and only its own sends count."""
     times = share_of([(1.0, True), (2.0, True)], cap=5, span=SPAN, lost=3.0, replicas=1, lanes=2)
     assert times == [1.0, 2.0]
+
+
+def test_slots_that_another_replica_had_reserved_unseen_are_left_to_it() -> None:
+    """Given a full log, when another replica reserved the next two slots behind this one's back and uses them because
+    it has not noticed the loss yet, then this one's first send comes after them all, and no span is over the cap."""
+    log = [0.0, 0.1, 0.2, 0.3]
+    reserved = [0.0 + SPAN, 0.1 + SPAN]
+    window = window_of(
+        share_of([(at, False) for at in log], cap=4, span=SPAN, lost=10.1, replicas=2, lanes=2), 2, PER, GUARD
+    )
+    sends = [*log, *reserved]
+    moment = 10.1
+    while moment < 2 * SPAN:
+        while isinstance(window.take(moment), Taken):
+            sends.append(moment)
+        moment += 0.05
+    assert busiest(sends, SPAN) <= 4
+    assert len(sends) > 6
