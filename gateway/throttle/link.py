@@ -8,33 +8,21 @@ heartbeat a second. A message on the books' channel means only that asking again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Any, Final
 
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import StoreUnavailable
+from gateway.throttle.fleet import Fleet
 from gateway.throttle.replica import Replica
-from gateway.throttle.fleet import Answer, Statement
 
 FAREWELL: Final = 0.5
 """Seconds that the last statement of a gateway that ends may take."""
 
 
-class Fleet(Protocol):
-    """The books that a fleet shares."""
-
-    async def tell(self, statement: Statement) -> Answer:
-        """Return the answer to a statement.
-
-        Raises:
-            StoreUnavailable: there is none.
-        """
-        ...
-
-    async def listen(self, heard: Callable[[], None], lost: Callable[[], None]) -> None:
-        """Call `heard` for each message on the books' channel, `lost` when the line to it breaks; until cancelled."""
-        ...
+Listen = Callable[[Callable[[], None], Callable[[], None]], Coroutine[Any, Any, None]]
+"""Calls the first for each message on the books' channel, the second when the line to them breaks; until cancelled."""
 
 
 class Link:
@@ -43,8 +31,11 @@ class Link:
     `run` is the lifecycle's, `leave` comes last.
     """
 
-    def __init__(self, fleet: Fleet, replica: Replica, changed: Callable[[], None], clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self, fleet: Fleet, listen: Listen, replica: Replica, changed: Callable[[], None], clock: Clock = SYSTEM
+    ) -> None:
         self._fleet = fleet
+        self._listen = listen
         self._replica = replica
         self._changed = changed
         self._now = clock.monotonic
@@ -58,7 +49,7 @@ class Link:
     async def run(self) -> None:
         """Tell whenever something is due, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._fleet.listen(self._heard, self._lost))
+            tasks.create_task(self._listen(self._heard, self._lost))
             while True:
                 self._poked.clear()
                 wait = self._replica.due(now := self._now()) - now

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from gateway.throttle.call import Lane
+from gateway.throttle.fleet import Answer, LaneStatement, Standing, Statement
 from gateway.throttle.fleet_slots import MICROSECONDS, FleetSlots
 from gateway.throttle.schedule import Schedule
 from gateway.throttle.share import Turns, share_of, window_of
-from gateway.throttle.fleet import Answer, LaneStatement, Statement
 from gateway.throttle.window import Window
 
 HEARTBEAT: Final = 1.0
@@ -35,8 +35,6 @@ VIEW: Final = 0.5
 """Seconds after which a view of the log is asked for again, so that the last one is never older than a second."""
 NOTICE: Final = 2.0
 """Seconds within which every replica notices that the books are gone."""
-
-Standing = Literal["new", "shared", "sharing", "held", "leaving"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +244,9 @@ class Replica:
         self._divided = (self._cap, self._span, fleet)
         if self._cap < fleet:
             begin = now + self._span if self._epoch else now
-            return Turns(self._cap, self._span, slots.guard, clock=slots.clock, rank=self._rank, replicas=fleet, begin=begin)
+            return Turns(
+                self._cap, self._span, slots.guard, clock=slots.clock, rank=self._rank, replicas=fleet, begin=begin
+            )
         times = []
         if self._epoch:
             lanes = len(self.schedule.lanes)

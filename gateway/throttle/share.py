@@ -132,4 +132,3 @@ def window_of(times: list[float], cap: int, per: float, guard: float) -> Window:
     window = Window(cap, per, guard)
     window.load(times)
     return window
-
