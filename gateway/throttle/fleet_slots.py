@@ -36,11 +36,14 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A send of this replica's; `at` is the latest that its slot may have been granted (monotonic s)."""
+    """A send of this replica's."""
 
     number: int
     member: str
     at: float
+    """The latest that its slot may have been granted (monotonic s)."""
+    alone: bool
+    """Nobody granted it: it went by the replica's own window."""
 
 
 class FleetSlots:
@@ -59,7 +62,8 @@ class FleetSlots:
         self._replica = replica
         self._count = 0
         self._sends: deque[Send] = deque()
-        self._log: list[tuple[float, bool]] = []
+        self._log: list[float] = []
+        self._seen_at = float("-inf")
         self._seen = Window(cap, per, guard)
         """The fleet's log, as far as it was seen, for estimates."""
         self._used_last: Reservation | None = None
@@ -87,7 +91,7 @@ class FleetSlots:
         if self.own is not None:
             taken = self.own.take(now)
             if isinstance(taken, Taken):
-                self._note(f"{self._replica}:s{self._count}", now)
+                self._note(f"{self._replica}:s{self._count}", now, alone=True)
             return taken
         self._drop_late(now)
         if not self.reserved:
@@ -96,7 +100,7 @@ class FleetSlots:
         if first.due > now:
             return Wait(first.due - now)
         self._used_last = self.reserved.popleft()
-        self._note(first.member, first.due)
+        self._note(first.member, first.due, alone=False)
         return Taken(first.last - self.guard)
 
     def refund(self, granted: float) -> None:
@@ -133,13 +137,14 @@ class FleetSlots:
             store = at / MICROSECONDS
             due = self.clock.surely_at(store)
             self.reserved.append(Reservation(member, due, self.clock.not_before(store) + self.guard))
-            self._log.append((due, True))
+            self._log.append(due)
             self._seen.push(due)
 
-    def see(self, log: Iterable[tuple[int, bool]]) -> None:
-        """Take in a view of the fleet's log (store time in microseconds, whether it is this replica's)."""
-        self._log = [(self.clock.surely_at(at / MICROSECONDS), mine) for at, mine in log]
-        self._seen.load([at for at, _ in self._log])
+    def see(self, log: Iterable[tuple[int, bool]], asked: float) -> None:
+        """Take in a view of the fleet's log that was asked for then (store time in microseconds, whether it is ours)."""
+        self._log = [self.clock.surely_at(at / MICROSECONDS) for at, _ in log]
+        self._seen_at = asked
+        self._seen.load(self._log)
 
     def in_force(self, cap: int, span: float) -> None:
         """Learn which limit is in force for the fleet; it may be another replica's."""
@@ -161,9 +166,9 @@ class FleetSlots:
         """Take slots from the books again."""
         self.own, self.closed = None, False
 
-    def history(self) -> set[tuple[float, bool]]:
-        """Return the fleet's log as it was last seen, with what this replica has reserved and sent since."""
-        return {*self._log, *((send.at, True) for send in self._sends)}
+    def history(self) -> list[float]:
+        """Return the times of the fleet's log as it was last seen, with what this replica has sent since."""
+        return [*self._log, *(send.at for send in self._sends if send.alone and send.at >= self._seen_at)]
 
     def give_back(self) -> tuple[str, ...]:
         """Give up every reservation; returns their names on the books."""
@@ -185,9 +190,9 @@ class FleetSlots:
         ]
         return told, self._count
 
-    def _note(self, member: str, at: float) -> None:
+    def _note(self, member: str, at: float, *, alone: bool) -> None:
         self._count += 1
-        self._sends.append(Send(self._count, member, at))
+        self._sends.append(Send(self._count, member, at, alone))
 
     def _forget(self, at: float) -> None:
         """Remember one send less, the latest one that was granted at that time."""

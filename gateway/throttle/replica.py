@@ -168,7 +168,7 @@ class Replica:
             return
         if answer.log is not None:
             self._viewed = sent
-            self.slots.see(answer.log)
+            self.slots.see(answer.log, sent)
         if self._phase != (answer.epoch, answer.verdict):  # the next one may open at once
             self._phase, self._asked = (answer.epoch, answer.verdict), float("-inf")
         if answer.verdict == "open":
@@ -229,7 +229,7 @@ class Replica:
         """Go on by the share, from now on or as before."""
         if self.standing != "sharing":
             self.standing = "sharing"
-            self._lost = now
+            self._lost, self._told = now, 0
             self._held = {lane.name: lane.in_flight for lane in self.schedule.lanes.values()}
             self.slots.stand_alone(self.slots.own or self._own(now))
         self._refused.clear()

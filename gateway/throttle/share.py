@@ -6,8 +6,8 @@ token to come back (n replicas), and takes it to be as late as it can possibly b
 
 - a token that was free, or came back before the loss was noticed, may have been taken by another replica a moment ago:
   it counts as sent at the loss;
-- each other replica may have had a slot reserved in each of its lanes that this log does not show: as many tokens, those
-  that come back first, count as used once more.
+- each other replica may have a slot reserved in each of its lanes that this log does not show, or shows at another
+  time: as many tokens, those that come back first, count as used once more.
 
 So the sum of what all replicas send is, at every moment, at most what the log would have given. With no other replica
 there is nothing to divide: the log is its own.
@@ -27,13 +27,13 @@ _TURN: Final = 1.25
 
 
 def share_of(
-    log: Iterable[tuple[float, bool]], *, cap: int, span: float, lost: float, replicas: int, lanes: int
+    log: Iterable[float], *, cap: int, span: float, lost: float, replicas: int, lanes: int
 ) -> list[float]:
     """Return the send times that a replica's own window begins with, one for each of its `cap // replicas` tokens.
 
     Args:
-        log: the last view: time (monotonic s, the latest it may be) and whether it is this replica's own; slots that are
-            reserved for a time to come are in it.
+        log: the times of the last view (monotonic s, the latest they may be), with slots that are reserved for a time
+            to come, and with what this replica sent since.
         cap: sends in a span that the fleet is allowed.
         span: seconds that a send counts.
         lost: when the loss was noticed (monotonic s).
@@ -43,11 +43,10 @@ def share_of(
     entries = sorted(log)[-cap:]
     others = replicas - 1
     if not others:
-        return [at for at, _ in entries]
-    tokens = [lost if at + span <= lost else at for at, _ in entries] + [lost] * (cap - len(entries))
+        return entries
+    tokens = [lost if at + span <= lost else at for at in entries] + [lost] * (cap - len(entries))
     tokens.sort()
-    shown = sum(at > lost and not mine for at, mine in entries)
-    hidden = min(cap, max(0, others * lanes - shown))
+    hidden = min(cap, others * lanes)
     tokens = sorted([at + span for at in tokens[:hidden]] + tokens[hidden:])
     return tokens[replicas - 1 :: replicas]
 
