@@ -17,12 +17,12 @@ held, until the longest call of before has ended; then the share is its own. No 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.throttle.call import Lane
 from gateway.throttle.fleet import Answer, LaneStatement, Standing, Statement
 from gateway.throttle.fleet_slots import MICROSECONDS, FleetSlots
+from gateway.throttle.long_calls import LongCalls
 from gateway.throttle.schedule import Schedule
 from gateway.throttle.share import Turns, share_of, window_of
 from gateway.throttle.window import Window
@@ -37,36 +37,22 @@ NOTICE: Final = 2.0
 """Seconds within which every replica notices that the books are gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class LongCalls:
-    """The budget of long calls: the lane that gives way, and how many there may be in all."""
-
-    lane: str
-    limit: int
-
-
 class Replica:
-    """The replica `name` of a fleet of at most `replicas`, for the schedule that takes its `slots`.
+    """The replica `name` of a fleet, for the schedule that takes its `slots`.
 
-    `timeouts` are the lanes' limits of one call, in seconds.
+    Attributes:
+        replicas: the most that run at once.
+        timeouts: each lane's limit of one call, in seconds.
+        long_calls: the budget of long calls.
     """
 
-    def __init__(
-        self,
-        name: str,
-        schedule: Schedule,
-        slots: FleetSlots,
-        timeouts: Mapping[str, float],
-        *,
-        replicas: int = 1,
-        long_calls: LongCalls | None = None,
-    ) -> None:
+    def __init__(self, name: str, schedule: Schedule, slots: FleetSlots) -> None:
         self.name = name
         self.schedule = schedule
         self.slots = slots
-        self.timeouts = timeouts
-        self.replicas = replicas
-        self.long_calls = long_calls
+        self.replicas = 1
+        self.timeouts: Mapping[str, float] = {}
+        self.long_calls: LongCalls | None = None
         self.standing: Standing = "new"
         self._number = 0
         self._acknowledged = 0
@@ -120,7 +106,7 @@ class Replica:
         self._asked, self._stated_as = now, self.standing
         shared = self.standing == "shared"
         for lane in self.schedule.lanes.values():
-            if shared and (lane.name in self._contended or not lane.waiting):
+            if shared and (lane.name in self._contended or not lane.waiting.size):
                 lane.concurrency = lane.in_flight
             elif not shared and self.standing != "sharing":
                 lane.concurrency = min(lane.concurrency, lane.in_flight)
@@ -144,8 +130,8 @@ class Replica:
             lanes=self._stated,
             long_lane=long_calls.lane if long_calls else "",
             long_limit=long_calls.limit if long_calls else 0,
-            aged=self.schedule.aged(now) if long_calls else 0,
-            slots=self._slots_wanted() if shared else 0,
+            aged=self.schedule.aged(now),
+            slots=self._slots_wanted(now) if shared else 0,
             back=self.slots.give_back() if idle else (),
             view=now - self._viewed >= VIEW,
         )
@@ -214,11 +200,10 @@ class Replica:
         self._refused.clear()
         self._contended.clear()
         for stated, told in zip(self._stated, answer.lanes, strict=True):
-            lane = self.schedule.lanes.get(stated.name)
-            if lane is None:  # a reload has taken it away
-                continue
-            lane.concurrency += told.granted
             self._limits[stated.name] = told.limit
+            if stated.name not in self.schedule.lanes:  # a reload has taken it away
+                continue
+            self.schedule.lanes[stated.name].concurrency += told.granted
             if told.contended:
                 self._contended.add(stated.name)
             if stated.wants and not told.granted:
@@ -266,18 +251,20 @@ class Replica:
 
     def _wanted(self, lane: Lane, now: float) -> int:
         """Return how many more permits the calls in line could use, as far as the window has slots for them."""
-        if not lane.waiting or lane.in_flight < lane.concurrency or not self.schedule.may_admit(now, lane):
+        waiting = lane.waiting.size
+        if not waiting or lane.in_flight < lane.concurrency or not self.schedule.has_room(now, lane):
             return 0
-        return max(1, min(len(lane.waiting), self.slots.free(now) - self.schedule.pending))
+        pending = sum(other.pending for other in self.schedule.lanes.values())
+        return max(1, min(waiting, self.slots.free(now) - pending))
 
-    def _slots_wanted(self) -> int:
-        return max(0, self.schedule.ready_lanes - len(self.slots.reserved))
+    def _slots_wanted(self, now: float) -> int:
+        return max(0, self.schedule.ready_lanes(now) - len(self.slots.reserved))
 
     def _has_news(self, now: float) -> bool:
-        if self._slots_wanted():
+        if self._slots_wanted(now):
             return True
         for lane in self.schedule.lanes.values():
-            if not lane.waiting and lane.concurrency > lane.in_flight:
+            if not lane.waiting.size and lane.concurrency > lane.in_flight:
                 return True
             if lane.name not in self._refused and self._wanted(lane, now):
                 return True

@@ -26,9 +26,7 @@ _TURN: Final = 1.25
 """A turn in spans; calls go in its first fifth, so those of two turns are a span apart."""
 
 
-def share_of(
-    log: Iterable[float], *, cap: int, span: float, lost: float, replicas: int, lanes: int
-) -> list[float]:
+def share_of(log: Iterable[float], *, cap: int, span: float, lost: float, replicas: int, lanes: int) -> list[float]:
     """Return the send times that a replica's own window begins with, one for each of its `cap // replicas` tokens.
 
     Args:

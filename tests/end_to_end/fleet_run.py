@@ -42,7 +42,12 @@ def policy(base_url: str) -> dict[str, Any]:
         "replicas": REPLICAS,
         "rate": {"cap": CAP, "per": f"{PER:g}s", "guard": f"{GUARD * 1000:g}ms"},
         "lanes": [
-            {"name": "long_running", "match": [{"path": "/services/data/*/jobs/**"}], "concurrency": LONG, "timeout": "5s"},
+            {
+                "name": "long_running",
+                "match": [{"path": "/services/data/*/jobs/**"}],
+                "concurrency": LONG,
+                "timeout": "5s",
+            },
             {"name": "default", "concurrency": DEFAULT, "timeout": "3s"},
         ],
         "queue": {"max_depth": 40, "max_wait": "20s"},

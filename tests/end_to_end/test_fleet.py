@@ -58,7 +58,9 @@ async def _run(
         for gateway in gateways:
             await gateway.stop()
         if held(report):
-            tell(f"fleet: {report['calls']} calls in {running.result():.1f} s, busiest {report['busiest_window']} of {CAP}")
+            tell(
+                f"fleet: {report['calls']} calls in {running.result():.1f} s, busiest {report['busiest_window']} of {CAP}"
+            )
             return offer, report, running.result()
     pytest.skip(f"the simulator lagged more than {GUARD} s {ATTEMPTS} times: nothing can be concluded")
 

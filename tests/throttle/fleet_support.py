@@ -11,6 +11,7 @@ from gateway.errors import StoreUnavailable
 from gateway.throttle.books import Books
 from gateway.throttle.fleet import Answer, Statement
 from gateway.throttle.layer import ThrottleLayer
+from gateway.throttle.sharing import Sharing
 from gateway.throttle.throttler import Throttle
 from tests.support.virtual import LoopClock
 from tests.throttle.samples import Recorder, Vendor, call, policy
@@ -92,7 +93,11 @@ class Gateway:
             return name if name in names else "default"
 
         self.through = ThrottleLayer(
-            settings, lane_of=lane_of, emit=self.recorder, clock=LoopClock(), fleet=(store.tell, store.listen)
+            settings,
+            lane_of=lane_of,
+            emit=self.recorder,
+            clock=LoopClock(),
+            sharing=Sharing(settings, store, store.listen, LoopClock()),
         )
         self._running: asyncio.Task[None] | None = None
 
@@ -114,7 +119,7 @@ class Gateway:
         """End as a gateway ends that is told to."""
         self.throttle.close()
         await self.kill()
-        await self.throttle.leave_fleet()
+        await self.throttle.part()
 
     async def call(self, lane: str = "default") -> object:
         """Make a call; an error is its result."""

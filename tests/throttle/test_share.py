@@ -123,9 +123,7 @@ def test_slots_that_another_replica_had_reserved_unseen_are_left_to_it() -> None
     it has not noticed the loss yet, then this one's first send comes after them all, and no span is over the cap."""
     log = [0.0, 0.1, 0.2, 0.3]
     reserved = [0.0 + SPAN, 0.1 + SPAN]
-    window = window_of(
-        share_of(log, cap=4, span=SPAN, lost=10.1, replicas=2, lanes=2), 2, PER, GUARD
-    )
+    window = window_of(share_of(log, cap=4, span=SPAN, lost=10.1, replicas=2, lanes=2), 2, PER, GUARD)
     sends = [*log, *reserved]
     moment = 10.1
     while moment < 2 * SPAN:
