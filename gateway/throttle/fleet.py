@@ -15,9 +15,9 @@ Standing: TypeAlias = Literal["new", "shared", "sharing", "held", "leaving"]
 any more until the books are open (`held`), never again (`leaving`)."""
 
 Verdict: TypeAlias = Literal["open", "gathering", "closing", "stale"]
-"""Where the books stand: granting (`open`), waiting for everybody to push what it sent (`gathering`), then for everybody
-to stop sending by its share and to push the rest (`closing`); or the statement is older than one already heard
-(`stale`: nothing was done)."""
+"""Where the books stand: granting (`open`), waiting until everybody has pushed what it sent (`gathering`), then until
+everybody has stopped sending by its share and pushed the rest (`closing`); or the statement is older than one that was
+heard already (`stale`: nothing was done)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class Statement:
     known: tuple[str, ...]
     """Replicas that it knows to be live, itself not."""
     sends: tuple[tuple[str, int], ...]
-    """What it sent in the last span, or reserved: (member, time). A member that the log has is not added again."""
+    """What it sent in the last span: (member, time). A member that the log has is not added again; it begins with the
+    replica's id and a colon."""
     cap: int
     span: int
     """Microseconds that a slot counts: `per` and `guard` together."""
@@ -65,7 +66,7 @@ class Statement:
     slots: int
     """How many slots it asks for."""
     back: tuple[str, ...]
-    """Members of reservations that it will not use."""
+    """Members of reservations that it will not use; those that lie in the future are taken back."""
     view: bool
     """Whether it wants the log."""
 
@@ -92,7 +93,7 @@ class Answer:
     lanes: tuple[LaneAnswer, ...]
     """One for each lane stated, in that order."""
     slots: tuple[tuple[str, int], ...]
-    """What was reserved: (member, time, not before `now`)."""
+    """What was reserved: (`REPLICA:NUMBER:INDEX`, time). Not before `now`, but for the answer to a repetition."""
     rank: int
     """The lowest number that was free when the replica joined; it keeps it while it is known."""
     replicas: tuple[str, ...]
