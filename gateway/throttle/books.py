@@ -1,4 +1,4 @@
-"""The fleet's books in memory: the rules of `fleet.lua` in Python, for tests and for the simulator.
+"""The fleet's books in memory: the rules of the script in Python, for tests and for the simulator.
 
 The one idea: nothing is granted by the books unless everybody's sends are on them. An *epoch* is a stretch in which
 that is so; whoever must doubt it begins a new one, and then everybody first pushes what it sent (`gathering`), then

@@ -1,7 +1,7 @@
 """The fleet's books in Redis: two keys a policy, one script a statement.
 
-The one idea: a decision is one round trip and is judged by Redis's clock alone; what is decided stands in `fleet.lua`,
-and this only puts a statement into words and takes the answer apart. Both keys of a policy carry the same hash tag.
+The one idea: a decision is one round trip and is judged by Redis's clock alone. What is decided stands in `books.lua`
+and `fleet.lua`; this only puts a statement into words and takes the answer apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gateway.redis_client.client import RedisClient
 from gateway.redis_client.scripts import load
 from gateway.throttle.fleet import Answer, LaneAnswer, Statement
 
-_SCRIPT: Final = load("gateway.throttle", "fleet")
+_SCRIPT: Final = load("gateway.throttle", "fleet", prelude="books")
 
 
 class RedisFleet:
@@ -32,7 +32,7 @@ class RedisFleet:
     async def tell(self, statement: Statement) -> Answer:
         """Make a statement, see `Fleet`."""
         reply = await self._client.run(_SCRIPT, self.keys, (self.channel, _words(statement)))
-        return _answer(reply, view=statement.view)
+        return _answer(reply)
 
 
 def _words(statement: Statement) -> str:
@@ -41,7 +41,7 @@ def _words(statement: Statement) -> str:
     return json.dumps(fields, separators=(",", ":"))
 
 
-def _answer(reply: Sequence[Any], *, view: bool) -> Answer:
+def _answer(reply: Sequence[Any]) -> Answer:
     now, verdict, epoch, lanes, slots, rank, replicas, cap, span, used, following, log, data_lost = reply
     return Answer(
         now=now,
@@ -58,7 +58,7 @@ def _answer(reply: Sequence[Any], *, view: bool) -> Answer:
         span=span,
         used=used,
         next=following,
-        log=tuple((time, bool(mine)) for time, mine in _pairs(log)) if view else None,
+        log=tuple((time, bool(mine)) for time, mine in _pairs(log)) if log is not None else None,
         data_lost=bool(data_lost),
     )
 
