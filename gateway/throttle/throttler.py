@@ -103,8 +103,10 @@ class Throttle:
             now = self._now()
             if self._schedule.confirm(now, call):
                 break
-        if self._schedule.depth:
-            self._pump(now)
+        else:
+            # A call that goes takes a slot with it, so it makes room for another only when its lane has none under way.
+            if self._schedule.depth and not call.lane.pending:
+                self._pump(now)
         if not call.told:
             call.told = True
             self._emit(CallDispatched(self.upstream, call.lane.name, call.waited))
