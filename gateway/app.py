@@ -42,7 +42,9 @@ from gateway.reload import Reload
 from gateway.rescue import RescueLayer
 from gateway.throttle.lanes import lane_selector
 from gateway.throttle.layer import ThrottleLayer
+from gateway.throttle.redis_fleet import RedisFleet
 from gateway.throttle.settings import PolicySettings
+from gateway.throttle.sharing import Sharing
 from gateway.tokens.around import around_tokens
 from gateway.tokens.jwks import JwksLayer
 from gateway.tokens.keys import Keys, Ring
@@ -113,10 +115,13 @@ class Gateway:
         """
         file = self._settings.file
         url = file.redis.url
+        fleets = any(policy.base_url and policy.scope == "fleet" for policy in self._settings.policies)
+        tokens = file.tokens.enabled or file.tokens.require_redis
+        # A fleet whose Redis would be this process's own is one replica: its limits need no books.
+        if not tokens and (url == EMBEDDED or not fleets):
+            self._metrics.without_redis()
+            return
         if url == EMBEDDED:
-            if not (file.tokens.enabled or file.tokens.require_redis):
-                self._metrics.without_redis()
-                return
             embedded = EmbeddedServer(file.redis.data_dir, self.emit)
             self._stack.push_async_callback(embedded.stop)
             url = await embedded.start()
@@ -144,7 +149,11 @@ class Gateway:
             if not policy.base_url:
                 continue  # off; the configuration's warnings have said so
             throttle = ThrottleLayer(
-                policy, lane_of=lane_selector(policy, lambda route: any_of([route])), emit=self.emit, clock=self._clock
+                policy,
+                lane_of=lane_selector(policy, lambda route: any_of([route])),
+                emit=self.emit,
+                clock=self._clock,
+                sharing=self._sharing(policy),
             )
             throttles.append(throttle)
             self._background.append(throttle.throttle.run)
@@ -234,10 +243,18 @@ class Gateway:
         self._background.append(layer.run)
         return [*layers, *around_tokens(tokens, layer, any_of, forwarding.authority)]
 
+    def _sharing(self, policy: PolicySettings) -> Sharing | None:
+        """Return what the policy's limits are shared by; None where this process keeps them alone."""
+        if policy.scope == "pod" or self._redis is None:
+            return None
+        fleet = RedisFleet(self._redis, policy.upstream, self._settings.file.redis.key_prefix)
+        return Sharing(policy, fleet, fleet.listen, self._clock)
+
     def _egress(self, policy: PolicySettings, throttle: ThrottleLayer) -> Handler:
         """backend → vendor."""
         vendor = VendorUpstream(policy.upstream, policy.base_url, self.emit, self._clock)
         self._stack.push_async_callback(vendor.aclose)
+        self._stack.push_async_callback(throttle.throttle.part)
         watch_throttle(self._metrics, throttle.throttle.snapshot)
         layers: list[Layer] = [
             EgressObserver(self._metrics),
@@ -287,6 +304,7 @@ def _announce(policy: PolicySettings) -> None:
         LIMITS,
         upstream=policy.upstream,
         scope=policy.scope,
+        replicas=policy.replicas,
         rate_cap=policy.rate.cap,
         rate_per=policy.rate.per,
         guard=policy.rate.guard,

@@ -81,6 +81,9 @@ class Metrics:
         )
         self.throttle_rate_limit = gauge("throttle_rate_limit", "Calls a window allowed.", "upstream")
         self.throttle_window_used_ratio = gauge("throttle_window_used_ratio", "Share of the window used.", "upstream")
+        self.throttle_degraded = gauge(
+            "throttle_degraded", "1 while a shared limit is kept by shares, because Redis cannot be asked.", "upstream"
+        )
         self.config_last_reload_successful = gauge(
             "config_last_reload_successful", "1 while the configuration that was read last is the one in force."
         )

@@ -19,6 +19,7 @@ def watch_throttle(metrics: Metrics, snapshot: Callable[[], Snapshot]) -> None:
     upstream = first.upstream
     metrics.throttle_rate_limit.labels(upstream).set_function(lambda: snapshot().cap)
     metrics.throttle_window_used_ratio.labels(upstream).set_function(lambda: snapshot().used_ratio)
+    metrics.throttle_degraded.labels(upstream).set_function(lambda: snapshot().degraded)
     for lane in range(len(first.lanes)):
         _watch_lane(metrics, snapshot, upstream, lane)
 

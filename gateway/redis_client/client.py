@@ -143,15 +143,16 @@ class RedisClient:
         """
         return self._topology.sibling(key, name)
 
-    async def listen(self, channel: str, heard: Heard) -> None:
+    async def listen(self, channel: str, heard: Heard, lost: Callable[[], object]) -> None:
         """Call `heard` with whatever is published on a channel, until cancelled; see `subscription`.
 
-        What is published while Redis is away, or while it is connected to again, is lost. The gate is neither asked
-        nor told.
+        What is published while Redis is away, or while it is connected to again, is lost; `lost` is called whenever
+        that begins, or goes on. The gate is neither asked nor told.
         """
 
         def failed(error: Exception) -> None:
             self._emit(CommandFailed("subscribe", kind_of(error)))
+            lost()
 
         await listen(self._topology.dial, channel, heard, failed, _LISTEN_PAUSE)
 

@@ -7,7 +7,7 @@ and `fleet.lua`; this only puts a statement into words and takes the answer apar
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gateway.redis_client.client import RedisClient
@@ -33,6 +33,10 @@ class RedisFleet:
         """Make a statement, see `Fleet`."""
         reply = await self._client.run(_SCRIPT, self.keys, (self.channel, _words(statement)))
         return _answer(reply)
+
+    async def listen(self, heard: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        """Hear of the books' news, see `gateway.throttle.link.Listen`."""
+        await self._client.listen(self.channel, heard, lost)
 
 
 def _words(statement: Statement) -> str:

@@ -49,7 +49,7 @@ async def listening(url: str) -> AsyncIterator[Listener]:
     listener = Listener()
     client = RedisClient.connect(SETTINGS, url, emit=listener.emit)
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(client.listen(CHANNEL, listener))
+        task = group.create_task(client.listen(CHANNEL, listener, lambda: None))
         yield listener
         task.cancel()
     await client.aclose()
