@@ -1,6 +1,7 @@
 """The composition root: what is built, and the road of a request, top to bottom.
 
-The one idea: the two chains below are lists, outermost frame first. Replies come back through the same frames.
+The one idea: a chain is a list, outermost frame first, and replies come back through the same frames. That of the
+ingress is below, that of the egress in `gateway.egress`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from gateway.availability.layer import AvailabilityLayer
 from gateway.availability.probe import Probe
 from gateway.clock import SYSTEM, Clock
 from gateway.config import GatewaySettings, Loaded
+from gateway.config.policy import Policy
+from gateway.egress import egress
 from gateway.errors import StartError
 from gateway.events import Event
 from gateway.exchange import Exchange, Handler, Layer, chain
@@ -29,7 +32,7 @@ from gateway.maintenance.layer import MaintenanceLayer
 from gateway.modes import token_layer
 from gateway.observability.journal import LIMITS, Journal
 from gateway.observability.lag import watch_lag
-from gateway.observability.layer import EgressObserver, IngressObserver
+from gateway.observability.layer import IngressObserver
 from gateway.observability.metrics import Metrics
 from gateway.observability.recorder import Recorder
 from gateway.observability.throttle_gauges import watch_throttle
@@ -40,9 +43,9 @@ from gateway.redis_client.eviction import watch_eviction
 from gateway.redis_client.settings import EMBEDDED
 from gateway.reload import Reload
 from gateway.rescue import RescueLayer
+from gateway.retry.buffer_layer import Room
 from gateway.throttle.lanes import lane_selector
 from gateway.throttle.layer import ThrottleLayer
-from gateway.throttle.settings import PolicySettings
 from gateway.tokens.around import around_tokens
 from gateway.tokens.jwks import JwksLayer
 from gateway.tokens.keys import Keys, Ring
@@ -100,6 +103,7 @@ class Gateway:
         self._journal = Journal(clock, strict=tokens.require_redis)
         self._background: list[Work] = [partial(watch_lag, self._metrics, clock), self.reload.run]
         self._stack = AsyncExitStack()
+        self._room = Room()
         self._standstill = Standstill()
         self._watched = watched(self.emit, self._standstill, clock)
         self._gate: Gate | None = None
@@ -139,7 +143,7 @@ class Gateway:
         file = self._settings.file
         health = Health(self._redis_state)
         throttles: list[ThrottleLayer] = []
-        egress = []
+        doors = []
         for policy in self._settings.policies:
             if not policy.base_url:
                 continue  # off; the configuration's warnings have said so
@@ -156,11 +160,11 @@ class Gateway:
                 idle_timeout=None,
                 key=f"policies/{policy.upstream}: listen",
             )
-            egress.append(Door(policy.upstream, listener, policy.listen))
+            doors.append(Door(policy.upstream, listener, policy.listen))
             _announce(policy)
         return Parts(
             ingress=Door("ingress", self._ingress_listener(), file.ingress.listen),
-            egress=egress,
+            egress=doors,
             admin=Door("admin", self._admin_listener(health), file.admin.listen),
             background=self._background,
             health=health,
@@ -234,17 +238,13 @@ class Gateway:
         self._background.append(layer.run)
         return [*layers, *around_tokens(tokens, layer, any_of, forwarding.authority)]
 
-    def _egress(self, policy: PolicySettings, throttle: ThrottleLayer) -> Handler:
+    def _egress(self, policy: Policy, throttle: ThrottleLayer) -> Handler:
         """backend → vendor."""
         vendor = VendorUpstream(policy.upstream, policy.base_url, self.emit, self._clock)
         self._stack.push_async_callback(vendor.aclose)
         watch_throttle(self._metrics, throttle.throttle.snapshot)
-        layers: list[Layer] = [
-            EgressObserver(self._metrics),
-            RescueLayer(policy.upstream, self._settings.file.ingress.errors, self.emit),
-            throttle,
-        ]
-        return chain(layers, vendor.handle)
+        shape = self._settings.file.ingress.errors
+        return egress(policy, throttle, vendor.handle, self._room, self._metrics, shape, self.emit, self._clock)
 
     def _ingress_listener(self) -> Listener:
         ingress = self._settings.file.ingress
@@ -281,7 +281,7 @@ def _release(layers: Sequence[ThrottleLayer]) -> None:
         layer.throttle.close()
 
 
-def _announce(policy: PolicySettings) -> None:
+def _announce(policy: Policy) -> None:
     lanes = [{"lane": lane.name, "concurrency": lane.concurrency, "timeout": lane.timeout} for lane in policy.lanes]
     log.info(
         LIMITS,

@@ -154,7 +154,15 @@ class Exchange:
     on_informational: Callable[[int, bytes, Headers], None] | None = None
     """Called by the upstream for each 1xx (not 101) with status, reason and headers, to relay it."""
     upstream_seconds: float = 0.0
-    """Time spent waiting for the upstream or for a permit, so that the gateway's own share can be told."""
+    """Time spent waiting for the upstream, so that the gateway's own share can be told."""
+    queue_seconds: float = 0.0
+    """Time spent waiting for a permit or a slot of the upstream's limits."""
+    queue_deadline: float | None = None
+    """Until when it may wait for those (monotonic seconds): set by its first attempt, kept by the others."""
+    attempts: int = 0
+    """How often it set out for the upstream."""
+    sent: bool = False
+    """Whether the upstream may have seen anything of the last attempt."""
 
 
 @dataclass(slots=True, eq=False)

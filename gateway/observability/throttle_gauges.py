@@ -29,5 +29,5 @@ def _watch_lane(metrics: Metrics, snapshot: Callable[[], Snapshot], upstream: st
     metrics.throttle_in_flight.labels(*labels).set_function(lambda: snapshot().lanes[lane].in_flight)
     metrics.throttle_concurrency_limit.labels(*labels).set_function(lambda: snapshot().lanes[lane].concurrency)
     metrics.throttle_queue_wait_seconds.labels(*labels)
-    for outcome in get_args(Outcome):
+    for outcome in (*get_args(Outcome), "breaker_open"):
         metrics.throttle_calls_total.labels(*labels, outcome)

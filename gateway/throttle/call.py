@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Any, Final
 
 _SMOOTHING: Final = 0.2
@@ -28,7 +29,7 @@ class State(Enum):
 class Lane:
     """A queue with its own concurrency."""
 
-    __slots__ = ("_ran", "concurrency", "in_flight", "mean", "name", "pending", "waiting")
+    __slots__ = ("_ran", "concurrency", "in_flight", "mean", "name", "paused_until", "pending", "waiting")
 
     def __init__(self, name: str, concurrency: int, guess: float = 0.0) -> None:
         self.name = name
@@ -39,6 +40,8 @@ class Lane:
         """Permits given out."""
         self.pending = 0
         """Permits of calls that have no slot yet."""
+        self.paused_until = -inf
+        """Until then nothing is admitted and nothing is granted."""
         self.mean = guess
         """Seconds that a call runs, as a moving mean; a guess until one has ended."""
         self._ran = False

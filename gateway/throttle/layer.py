@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from random import SystemRandom
+from typing import Final
 
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import GatewayError
@@ -17,8 +19,13 @@ from gateway.exchange import Exchange, Handler, Reply
 from gateway.throttle.body import CallBody, timed_out
 from gateway.throttle.call import Call
 from gateway.throttle.events import Outcome
+from gateway.throttle.retry_after import retry_after
 from gateway.throttle.settings import PolicySettings
 from gateway.throttle.throttler import Throttle
+
+_RANDOM: Final = SystemRandom().random
+_JITTER: Final = 0.1
+"""The largest part by which a pause is longer than the upstream asks for."""
 
 
 class ThrottleLayer:
@@ -38,11 +45,15 @@ class ThrottleLayer:
         lane_of: Callable[[Exchange], str],
         emit: Emit = ignore,
         clock: Clock = SYSTEM,
+        random: Callable[[], float] = _RANDOM,
     ) -> None:
         self.throttle = Throttle(policy, emit=emit, clock=clock)
-        self._lane_of = lane_of
+        self.lane_of = lane_of
         self._timeouts = {lane.name: lane.timeout for lane in policy.lanes}
         self._now = clock.monotonic
+        self._wall = clock.wall
+        self._random = random
+        self._max_wait = policy.queue.max_wait
 
     async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
         """Forward the exchange when its turn has come.
@@ -50,12 +61,14 @@ class ThrottleLayer:
         Raises:
             GatewayError: `queue-full` or `queue-timeout` with the estimated wait, `upstream-timeout`, `shutting-down`.
         """
-        lane = self._lane_of(exchange)
+        lane = self.lane_of(exchange)
         arrived = self._now()
+        if exchange.queue_deadline is None:
+            exchange.queue_deadline = arrived + self._max_wait
         try:
             call = await self.throttle.enter(lane)
         finally:
-            exchange.upstream_seconds += self._now() - arrived
+            exchange.queue_seconds += self._now() - arrived
         passage = _Passage(self.throttle, call, exchange, self._timeouts[lane], self._now)
         exchange.before_send, exchange.on_unsent = passage.before_send, passage.on_unsent
         try:
@@ -68,6 +81,8 @@ class ThrottleLayer:
             if passage.limit.expired():
                 raise timed_out() from None
             raise
+        if reply.status in (429, 503):
+            self._heed(lane, reply)
         reply.body = CallBody(
             reply.body,
             self.throttle,
@@ -77,6 +92,18 @@ class ThrottleLayer:
             empty=exchange.method == "HEAD" or reply.status in (101, 204, 304) or reply.body.length == 0,
         )
         return reply
+
+    def in_time(self, exchange: Exchange) -> bool:
+        """Whether another attempt of the exchange might be dispatched before its deadline, for all a pause says."""
+        deadline = exchange.queue_deadline
+        return deadline is None or max(self._now(), self.throttle.paused_until(self.lane_of(exchange))) <= deadline
+
+    def _heed(self, lane: str, reply: Reply) -> None:
+        """Pause the lane for as long as the upstream asks for, and a little longer, so that replicas do not all come
+        back at once."""
+        seconds = retry_after(reply.headers, self._wall())
+        if seconds:
+            self.throttle.pause(lane, seconds * (1 + _JITTER * self._random()))
 
 
 class _Passage:
@@ -107,7 +134,7 @@ class _Passage:
             self.refusal = error
             raise
         finally:
-            self._exchange.upstream_seconds += self._now() - asked
+            self._exchange.queue_seconds += self._now() - asked
         self.limit.reschedule(asyncio.get_running_loop().time() + self._timeout)
 
     def on_unsent(self) -> None:

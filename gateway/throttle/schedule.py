@@ -101,7 +101,7 @@ class Schedule:
         """
         if call.state is State.RUNNING:
             self._withdraw(call)
-        if not self._ready and self._take(now):
+        if not self._ready and call.lane.paused_until <= now and self._take(now):
             self._settle(call, now, State.RUNNING)
             return True
         call.state = State.READY
@@ -167,13 +167,18 @@ class Schedule:
         assert self.pace is not None
         self.pace.drops += 1
 
+    def pause(self, name: str, until: float) -> None:
+        """Admit and grant nothing of a lane until then, because the upstream asked for it; the longest pause counts."""
+        lane = self.lanes[name]
+        lane.paused_until = max(lane.paused_until, until)
+
     # What is owed, in the order in which the edge asks.
 
     def dispatch(self, now: float) -> list[Call]:
         """Grant slots to the calls that have been ready longest, as many as are free."""
         granted = []
-        while self._ready and self._take(now):
-            call, _ = self._ready.popitem(last=False)
+        while (call := self._first_ready(now)) is not None and self._take(now):
+            del self._ready[call]
             self._settle(call, now, State.GRANTED)
             granted.append(call)
         return granted
@@ -230,6 +235,8 @@ class Schedule:
         when = self._ready_deadline()
         window = bool(self._ready)
         for lane in self._lanes:
+            if lane.paused_until > now and (lane.waiting or lane.pending):
+                when = lane.paused_until if when is None or lane.paused_until < when else when
             if lane.waiting:
                 deadline = next(iter(lane.waiting)).deadline
                 when = deadline if when is None or deadline < when else when
@@ -259,7 +266,7 @@ class Schedule:
         return max(slot, now + max(0.0, ahead + 1 - self.pace.burst) * self.pace.interval)
 
     def _admissible(self, now: float, lane: Lane) -> bool:
-        if lane.in_flight >= lane.concurrency:
+        if lane.in_flight >= lane.concurrency or lane.paused_until > now:
             return False
         return not lane.pending or self._pending < self.window.free(now)
 
@@ -290,6 +297,10 @@ class Schedule:
         if self.pace is not None:
             self.pace.drops -= 1
         return True
+
+    def _first_ready(self, now: float) -> Call | None:
+        """Return the call that has been ready longest, of the lanes that are not paused."""
+        return next((call for call in self._ready if call.lane.paused_until <= now), None)
 
     def _ready_deadline(self) -> float | None:
         """Return the earliest deadline of a ready call."""

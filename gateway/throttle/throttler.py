@@ -132,6 +132,16 @@ class Throttle:
             if self._schedule.anybody:
                 self._pump(now)
 
+    def pause(self, lane: str, seconds: float) -> None:
+        """Admit and dispatch nothing of `lane` for so long; a longer pause stays."""
+        now = self._now()
+        self._schedule.pause(lane, now + seconds)
+        self._pump(now)
+
+    def paused_until(self, lane: str) -> float:
+        """Return the time at which the last pause of `lane` ends, or ended."""
+        return self._schedule.lanes[lane].paused_until
+
     def snapshot(self) -> Snapshot:
         """Return the numbers of this moment."""
         schedule = self._schedule
