@@ -37,7 +37,9 @@ def egress(
     name = policy.upstream
     breaker = None
     if policy.breaker is not None:
-        breaker = BreakerLayer(name, policy.breaker, lane_of=throttle.lane_of, emit=emit, clock=clock)
+        breaker = BreakerLayer(
+            name, policy.breaker, lane_of=lambda exchange: throttle.lane_of(exchange), emit=emit, clock=clock
+        )
     retry = []
     if policy.retry is not None:
         may_go = _may_go(throttle, breaker)

@@ -158,7 +158,7 @@ class Exchange:
     queue_seconds: float = 0.0
     """Time spent waiting for a permit or a slot of the upstream's limits."""
     queue_deadline: float | None = None
-    """Until when it may wait for those (monotonic seconds): set by its first attempt, kept by the others."""
+    """When that wait ends, on the monotonic clock; set by its first attempt, kept by the others."""
     attempts: int = 0
     """How often it set out for the upstream."""
     sent: bool = False

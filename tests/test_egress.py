@@ -226,7 +226,7 @@ async def test_nothing_is_left_of_a_call_whose_client_leaves() -> None:
     road = Road(upstream, retry={}, breaker={})
     task = asyncio.get_running_loop().create_task(road.call("PUT", Pieces(b"content")))
     await asyncio.sleep(1.0)
-    assert upstream.bodies[0].closed == 1
+    assert upstream.bodies[0].closed
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
 from gateway.exchange import Body, Buffered, Exchange, Reply
@@ -125,6 +128,35 @@ async def test_room_is_free_again_when_the_call_fails() -> None:
     with pytest.raises(GatewayError, match="queue-full"):
         await BufferLayer(room).handle(exchange("POST", Pieces(b"a")), Upstream(GatewayError("queue-full")))
     assert room.free == 100
+
+
+@given(
+    sizes=st.lists(st.integers(0, 9), max_size=8),
+    limit=st.integers(0, 20),
+    free=st.integers(0, 20),
+    fails=st.booleans(),
+)
+async def test_every_byte_arrives_once_and_all_room_comes_back(
+    sizes: list[int], limit: int, free: int, fails: bool
+) -> None:
+    """Whatever the pieces, the limit and the room, the upstream reads the same content, no more is held than allowed,
+    and nothing is held in the end."""
+    pieces = [bytes([65 + number]) * size for number, size in enumerate(sizes)]
+    room = Room(free)
+    seen = Seen().within(room)
+
+    async def forward(sent: Exchange) -> Reply:
+        await seen(sent)
+        if fails:
+            raise GatewayError("upstream-unreachable")
+        return Reply(200)
+
+    with suppress(GatewayError):
+        await BufferLayer(room, limit).handle(exchange("POST", Pieces(*pieces)), forward)
+    assert seen.content == b"".join(pieces)
+    assert isinstance(seen.body, Buffered) is (sum(sizes) <= min(limit, free))
+    assert free - seen.free[0] <= min(limit, free)
+    assert room.free == free
 
 
 def test_the_bounds() -> None:
