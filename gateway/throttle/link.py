@@ -22,8 +22,8 @@ FAREWELL: Final = 0.5
 
 
 Listen = Callable[[Callable[[bytes], None], Callable[[], None]], Coroutine[Any, Any, None]]
-"""Calls the first with each message of the books (the name of the replica that caused the news; empty when listening has
-begun), the second when the line to them breaks; until cancelled."""
+"""Calls the first with each message of the books (the name of the replica that caused the news; empty when listening
+has begun), the second when the line to them breaks; until cancelled."""
 
 
 class Link:
@@ -84,7 +84,7 @@ class Link:
             self._poked.set()
 
     def _lost(self) -> None:
-        """The server has changed or gone: what it knew last may be lost with it, so it is told all before it is asked."""
+        """The server has changed or gone: what it knew last may be lost, so it is told all before it is asked."""
         self._replica.failed(self._now())
         self._changed()
         self._poked.set()

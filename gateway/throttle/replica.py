@@ -1,8 +1,8 @@
 """One replica of a fleet: what it tells the books, and what it makes of the answers.
 
 The one idea: the replica states facts (the permits it holds, the sends it made, what it wants), never changes. So a
-statement that was lost is simply made again, and books that were lost are filled again by the next statements. Where the
-replica stands is one of five words:
+statement that was lost is simply made again, and books that were lost are filled again by the next statements. Where
+the replica stands is one of five words:
 
 - `new`: it knows nothing yet, and has sent nothing.
 - `shared`: the books are complete, and it takes permits and slots from them.

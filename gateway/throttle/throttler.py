@@ -129,6 +129,10 @@ class Throttle:
         """Let nothing of `lane` go for so long, because the upstream asked for it; what runs goes on."""
         self._schedule.pause(lane, self._now() + seconds)
 
+    def paused_until(self, lane: str) -> float:
+        """Return the time at which the last pause of `lane` ends, or ended."""
+        return self._schedule.lanes[lane].paused_until
+
     def adapt(self, policy: PolicySettings) -> None:
         """Put other limits in force at once: calls keep their places, and what is in flight drains."""
         held = {lane.name: lane.concurrency for lane in self._schedule.lanes.values()}

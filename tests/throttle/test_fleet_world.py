@@ -91,8 +91,8 @@ async def stop(gateways: list[Gateway]) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_case_13_saturated_gateways_share_the_cap_and_use_it(count: int) -> None:
-    """Given gateways offered five times the cap in mixed lanes for 30 s, then no window is over the cap, no lane over its
-    concurrency, and at least 95 % of what the guard allows is used, by all of them alike."""
+    """Given gateways offered five times the cap in mixed lanes for 30 s, then no window is over the cap, no lane over
+    its concurrency, and at least 95 % of what the guard allows is used, by all of them alike."""
 
     @virtual
     async def test() -> None:
@@ -216,8 +216,8 @@ async def test_a_gateway_that_ends_leaves_its_permits_at_once() -> None:
 
 @virtual
 async def test_freed_permits_wake_the_others() -> None:
-    """Given a lane that one gateway fills, when a call of it ends, then the call that waits at the other gateway goes at
-    once, before the next call of the first."""
+    """Given a lane that one gateway fills, when a call of it ends, then the call that waits at the other gateway goes
+    at once, before the next call of the first."""
     store, vendor = Store(), Counting(5.0)
     gateways = fleet(store, vendor, 2)
     loop = asyncio.get_running_loop()
