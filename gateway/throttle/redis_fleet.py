@@ -15,6 +15,8 @@ from gateway.redis_client.scripts import load
 from gateway.throttle.fleet import Answer, LaneAnswer, Statement
 
 _SCRIPT: Final = load("gateway.throttle", "fleet", prelude="books")
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+_FIELDS: Final = tuple(Statement.__slots__)
 
 
 class RedisFleet:
@@ -40,9 +42,9 @@ class RedisFleet:
 
 
 def _words(statement: Statement) -> str:
-    fields = {name: getattr(statement, name) for name in Statement.__slots__}
+    fields = {name: getattr(statement, name) for name in _FIELDS}
     fields["lanes"] = [(lane.name, lane.limit, lane.held, lane.wants) for lane in statement.lanes]
-    return json.dumps(fields, separators=(",", ":"))
+    return _json(fields)
 
 
 def _answer(reply: Sequence[Any]) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from gateway.events import Event
 from gateway.redis_client.client import RedisClient
@@ -13,6 +14,7 @@ from gateway.redis_client.settings import RedisSettings
 from tests.redis_client.test_acl import RULE
 from tests.support.cluster import ValkeyCluster
 from tests.support.sentinel import Watched
+from tests.support.tls import Authority, tls_before
 from tests.support.valkey import ValkeyServer
 
 SETTINGS = RedisSettings(connect_timeout=2.0, command_timeout=5.0)
@@ -25,18 +27,22 @@ class Listener:
 
     def __init__(self) -> None:
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
-        self.failures: asyncio.Queue[str] = asyncio.Queue()
+        self._failures: asyncio.Queue[str] = asyncio.Queue()
 
     def __call__(self, message: bytes) -> None:
         self._heard.put_nowait(message)
 
     def emit(self, event: Event) -> None:
         if isinstance(event, CommandFailed):
-            self.failures.put_nowait(event.kind)
+            self._failures.put_nowait(event.kind)
 
     async def next(self) -> bytes:
         async with asyncio.timeout(20):
             return await self._heard.get()
+
+    async def failure(self) -> str:
+        async with asyncio.timeout(20):
+            return await self._failures.get()
 
     async def until(self, message: bytes) -> None:
         while await self.next() != message:
@@ -44,10 +50,10 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(url: str) -> AsyncIterator[Listener]:
+async def listening(url: str, settings: RedisSettings = SETTINGS) -> AsyncIterator[Listener]:
     """Listen through a client for the deployment at `url`."""
     listener = Listener()
-    client = RedisClient.connect(SETTINGS, url, emit=listener.emit)
+    client = RedisClient.connect(settings, url, emit=listener.emit)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(client.listen(CHANNEL, listener, lambda: None))
         yield listener
@@ -76,7 +82,7 @@ async def test_a_kill_and_a_restart_are_survived(valkey: ValkeyServer) -> None:
     async with listening(valkey.url) as listener:
         assert await listener.next() == BEGUN
         valkey.kill()
-        assert await listener.failures.get() == "connection"
+        assert await listener.failure() == "connection"
         await valkey.start()
         assert await listener.next() == BEGUN
         valkey.command("PUBLISH", CHANNEL, "again")
@@ -88,7 +94,7 @@ async def test_a_frozen_server_is_left(valkey: ValkeyServer) -> None:
     async with listening(valkey.url) as listener:
         assert await listener.next() == BEGUN
         valkey.pause()
-        assert await listener.failures.get() == "connection"
+        assert await listener.failure() == "connection"
         valkey.resume()
         assert await listener.next() == BEGUN
 
@@ -114,7 +120,20 @@ async def test_a_password_and_the_rules_of_the_how_to_are_enough(shared_valkey: 
         assert await listener.next() == b"heard"
     shared_valkey.command("ACL", "SETUSER", "gateway", "resetchannels")
     async with listening(url) as listener:
-        assert await listener.failures.get() == "auth"
+        assert await listener.failure() == "auth"
+
+
+async def test_tls_is_kept(tmp_path: Path, shared_valkey: ValkeyServer) -> None:
+    """given a server behind TLS, then messages are heard through it; one that is not trusted is told as `tls`."""
+    ours, other = Authority(tmp_path), Authority(tmp_path, "other")
+    async with tls_before(shared_valkey.port, ours.server_side("localhost")) as port:
+        url = f"rediss://localhost:{port}"
+        async with listening(url, SETTINGS.model_copy(update={"ca_file": ours.file})) as listener:
+            assert await listener.next() == BEGUN
+            shared_valkey.command("PUBLISH", CHANNEL, "over TLS")
+            assert await listener.next() == b"over TLS"
+        async with listening(url, SETTINGS.model_copy(update={"ca_file": other.file})) as listener:
+            assert await listener.failure() == "tls"
 
 
 async def test_behind_sentinels_the_new_master_is_listened_to() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import redis
 
@@ -133,11 +133,14 @@ class InRedis:
         self.client.redis.close()
 
 
+Form: TypeAlias = Memory | InRedis
+
+
 @dataclass(slots=True)
 class Voice:
     """A replica that remembers only what it needs to speak in turn."""
 
-    form: Memory | InRedis
+    form: Form
     statement: Statement
 
     async def says(self, standing: Standing | None = None, **changes: Any) -> Answer:
@@ -156,3 +159,18 @@ class Voice:
                 said, epoch=answer.epoch, acknowledged=said.number, reset=False, slots=0, back=(), sends=(), view=False
             )
         return answer
+
+
+Join: TypeAlias = Callable[[str], Voice]
+"""Makes a replica that has said nothing yet."""
+
+
+async def all_shared(*voices: Voice) -> None:
+    """Have replicas join open books."""
+    for voice in voices:
+        assert (await voice.says()).verdict == "open"
+        assert (await voice.says("shared")).verdict == "open"
+
+
+def granted(answer: Answer) -> int:
+    return answer.lanes[0].granted
