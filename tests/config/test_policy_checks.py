@@ -131,3 +131,36 @@ def test_incomplete_ingress_is_compared(place: Place) -> None:
     assert [line.split(": ")[1] for line in place.problems()] == ["ingress.connect_timeout", "admin.listen"]
     place.config("ingress: {listen: 8080}\nadmin: {listen: 127.0.0.1:8080}\n")
     assert [line.split(": ")[1] for line in place.problems()] == ["ingress.listen"]
+
+
+def test_replicas_that_share_nothing(place: Place) -> None:
+    """With `scope: pod` a number of replicas is warned of, because it has no effect."""
+    assert place.policy(GOOD_POLICY + "scope: pod\nreplicas: 3\n").warnings() == [
+        "policies/crm.yaml:8:11: replicas: has no effect with scope: pod; each replica keeps the limits alone"
+    ]
+    assert place.policy(GOOD_POLICY + "scope: pod\n").warnings() == []
+
+
+def test_more_replicas_than_calls(place: Place) -> None:
+    """Replicas whose share is less than a call are warned of."""
+    place.config("redis: {url: redis://127.0.0.1}\n")
+    place.policy(GOOD_POLICY.replace("cap: 10", "cap: 2") + "replicas: 3\n")
+    assert place.warnings() == [
+        "policies/crm.yaml:7:11: replicas: is above rate.cap: while Redis is away, the replicas take turns with less than "
+        "a call a window each"
+    ]
+
+
+def test_replicas_need_a_redis_that_they_share(place: Place) -> None:
+    """The embedded Redis is refused for several replicas of a fleet, unless it is allowed or the policy is off."""
+    place.policy(GOOD_POLICY + "replicas: 3\n")
+    (line,) = place.problems()
+    assert line == (
+        "config.yaml:1:1: redis.url: embedded is refused, because 3 replicas of policies/crm.yaml do not share it; name a "
+        "shared Redis (REDIS_URL), or set redis.allow_embedded: true"
+    )
+    place.config("redis: {allow_embedded: true}\n")
+    assert place.problems() == []
+    place.config("")
+    place.policy(GOOD_POLICY.replace("https://crm.example.com", '""') + "replicas: 3\n")
+    assert place.problems() == []

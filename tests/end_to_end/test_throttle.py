@@ -160,3 +160,39 @@ async def test_a_vendor_that_cannot_be_reached_is_502_and_counts_nothing(
     gateway = await start_gateway(policies={"whmcs": policy("http://127.0.0.1:9")})
     assert await call(client, gateway.url("whmcs")) == 502
     assert await _gauge(client, gateway.url("admin"), "gateway_throttle_window_used_ratio") == 0
+
+
+async def test_case_19_limits_change_live_and_kill_nobody(
+    start_gateway: StartGateway, client: aiohttp.ClientSession, whmcs: str
+) -> None:
+    """Given calls in flight and in line, when the policy's file has lower limits, then they are in force at once, those
+    in flight and in line are all served, and nothing waits for a restart."""
+    gateway = await start_gateway(policies={"whmcs": policy(whmcs, lanes=[lane(4)])})
+    async with client.put(f"{whmcs}/_simulator/behaviour", json={"latency": 0.5}):
+        pass
+    admin = gateway.url("admin")
+    async with asyncio.TaskGroup() as group:
+        calls = [group.create_task(call(client, gateway.url("whmcs"))) for _ in range(6)]
+        async with asyncio.timeout(5):
+            while await _gauge(client, admin, "gateway_throttle_in_flight") < 4:
+                await asyncio.sleep(0.01)
+        file = gateway.folder / "policies" / "whmcs.yaml"
+        file.write_text(file.read_text().replace("concurrency: 4", "concurrency: 1").replace("cap: 300", "cap: 200"))
+        (line,) = await gateway.logged("Configuration reloaded", 5)
+        assert line["waits_for_restart"] == []
+        assert await _gauge(client, admin, "gateway_throttle_concurrency_limit") == 1
+        assert await _gauge(client, admin, "gateway_throttle_rate_limit") == 200
+    assert [task.result() for task in calls] == [200] * 6
+    assert len(await gateway.logged("Queue limits in force", 5, times=2)) == 2
+    async with client.post(f"{whmcs}/_simulator/reset"):
+        pass
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(call(client, gateway.url("whmcs")))
+    async with client.get(f"{whmcs}/_simulator/report") as response:
+        assert (await response.json())["classes"]["default"]["in_flight_peak"] == 1
+
+
+def lane(concurrency: int) -> dict[str, Any]:
+    """The only lane, with so many permits."""
+    return {"name": "default", "concurrency": concurrency, "timeout": "30s"}

@@ -78,7 +78,7 @@ async def test_news_reach_whoever_listens(client: RedisClient) -> None:
     await fleet.tell(replace(first, lanes=(lane(wants=3),)))
     await fleet.tell(second)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        task = group.create_task(client.listen(fleet.channel, heard.put_nowait))
+        task = group.create_task(fleet.listen(heard.put_nowait, lambda: None))
         assert await heard.get() == b""
         await fleet.tell(replace(first, number=2, standing="shared", lanes=(lane(held=2),)))
         assert await heard.get() == A.encode()
@@ -111,7 +111,7 @@ async def test_on_a_cluster_both_keys_are_on_one_slot() -> None:
             fleet = RedisFleet(client, upstream)
             assert (await fleet.tell(replace(BLANK, slots=2))).used == 2
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-            task = group.create_task(client.listen(fleet.channel, heard.put_nowait))
+            task = group.create_task(fleet.listen(heard.put_nowait, lambda: None))
             assert await heard.get() == b""
             await fleet.tell(replace(BLANK, number=2, standing="leaving"))
             assert await heard.get() == A.encode()
