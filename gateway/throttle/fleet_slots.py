@@ -127,7 +127,9 @@ class FleetSlots:
         """Return the earliest time at which a call with `ahead` others before it may have a slot."""
         if self.own is not None and not self.closed:
             return self.own.slot_after(now, ahead)
-        return self._seen.slot_after(now, max(0, ahead - len(self.reserved)))
+        if ahead < len(self.reserved):
+            return max(now, self.reserved[ahead].due)
+        return self._seen.slot_after(now, ahead - len(self.reserved))
 
     # What the replica does with them.
 

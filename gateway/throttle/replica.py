@@ -227,24 +227,26 @@ class Replica:
             self.slots.stand_alone(self.slots.own or self._own(now))
         self._refused.clear()
         self._contended.clear()
-        if self._divided != (self._cap, self._span, self.fleet):  # others have come since, or a lower limit
+        if self._divided != self._whole():  # others have come since, or a lower limit
             self.slots.stand_alone(self._own(now))
         self.grow(now)
 
+    def _whole(self) -> tuple[int, float, int]:
+        """Return what is divided: the limit, its span, and among how many."""
+        return min(self._cap, self.slots.cap), max(self._span, self.slots.span), self.fleet
+
     def _own(self, now: float) -> Window | Turns:
         """Return the window of this replica's share; one that never heard of the fleet begins at once."""
-        slots, fleet = self.slots, self.fleet
-        self._divided = (self._cap, self._span, fleet)
-        if self._cap < fleet:
-            begin = now + self._span if self._epoch else now
-            return Turns(
-                self._cap, self._span, slots.guard, clock=slots.clock, rank=self._rank, replicas=fleet, begin=begin
-            )
+        slots = self.slots
+        self._divided = cap, span, fleet = self._whole()
+        if cap < fleet:
+            begin = now + span if self._epoch else now
+            return Turns(cap, span, slots.guard, clock=slots.clock, rank=self._rank, replicas=fleet, begin=begin)
         times = []
         if self._epoch:
             lanes = len(self.schedule.lanes)
-            times = share_of(slots.history(), cap=self._cap, span=self._span, lost=now, replicas=fleet, lanes=lanes)
-        return window_of(times, self._cap // fleet, self._span - slots.guard, slots.guard)
+            times = share_of(slots.history(), cap=cap, span=span, lost=now, replicas=fleet, lanes=lanes)
+        return window_of(times, cap // fleet, span - slots.guard, slots.guard)
 
     def _share_of(self, lane: Lane) -> int:
         """Return the permits of a lane that are this replica's: an equal part, and one of the rest by its rank."""

@@ -146,8 +146,8 @@ def test_more_replicas_than_calls(place: Place) -> None:
     place.config("redis: {url: redis://127.0.0.1}\n")
     place.policy(GOOD_POLICY.replace("cap: 10", "cap: 2") + "replicas: 3\n")
     assert place.warnings() == [
-        "policies/crm.yaml:7:11: replicas: is above rate.cap: while Redis is away, the replicas take turns with less than "
-        "a call a window each"
+        "policies/crm.yaml:7:11: replicas: is above rate.cap: while Redis is away, the replicas take turns with less "
+        "than a call a window each"
     ]
 
 
@@ -156,8 +156,8 @@ def test_replicas_need_a_redis_that_they_share(place: Place) -> None:
     place.policy(GOOD_POLICY + "replicas: 3\n")
     (line,) = place.problems()
     assert line == (
-        "config.yaml:1:1: redis.url: embedded is refused, because 3 replicas of policies/crm.yaml do not share it; name a "
-        "shared Redis (REDIS_URL), or set redis.allow_embedded: true"
+        "config.yaml:1:1: redis.url: embedded is refused, because 3 replicas of policies/crm.yaml do not share it; "
+        "name a shared Redis (REDIS_URL), or set redis.allow_embedded: true"
     )
     place.config("redis: {allow_embedded: true}\n")
     assert place.problems() == []
