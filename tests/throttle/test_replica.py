@@ -60,7 +60,7 @@ def test_nothing_goes_before_the_books_were_heard() -> None:
 
 
 def test_an_idle_replica_says_that_it_lives() -> None:
-    """Given nothing to do, then the next statement is a heartbeat away; after a refused wish, a poll; and news hurry."""
+    """Given nothing to do, then it speaks a heartbeat later; after a refused wish, a poll later; and news hurry it."""
     made = replica()
     told(made, 10.0)
     told(made, 10.0)
