@@ -153,6 +153,8 @@ class Exchange:
     """Called by the upstream when it cannot write after `before_send`: nothing has left, and it will ask again."""
     on_informational: Callable[[int, bytes, Headers], None] | None = None
     """Called by the upstream for each 1xx (not 101) with status, reason and headers, to relay it."""
+    queue_deadline: float | None = None
+    """When its wait for an upstream's limits ends, on the monotonic clock; set by its first attempt, kept by others."""
     upstream_seconds: float = 0.0
     """Time spent waiting for the upstream or for a permit, so that the gateway's own share can be told."""
 

@@ -17,6 +17,7 @@ from gateway.exchange import Exchange, Handler, Reply
 from gateway.throttle.body import CallBody, timed_out
 from gateway.throttle.call import Call
 from gateway.throttle.events import Outcome
+from gateway.throttle.lanes import Standing
 from gateway.throttle.settings import PolicySettings
 from gateway.throttle.throttler import Throttle
 
@@ -40,9 +41,18 @@ class ThrottleLayer:
         clock: Clock = SYSTEM,
     ) -> None:
         self.throttle = Throttle(policy, emit=emit, clock=clock)
+        self._now = clock.monotonic
+        self._put_in_force(policy, lane_of)
+
+    def adapt(self, policy: PolicySettings, lane_of: Callable[[Exchange], str]) -> None:
+        """Put another policy of the same upstream in force; who waits keeps the place, what is in flight drains."""
+        self._put_in_force(policy, lane_of)
+        self.throttle.adapt(policy)
+
+    def _put_in_force(self, policy: PolicySettings, lane_of: Callable[[Exchange], str]) -> None:
         self._lane_of = lane_of
         self._timeouts = {lane.name: lane.timeout for lane in policy.lanes}
-        self._now = clock.monotonic
+        self._standing = Standing(policy.queue)
 
     async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
         """Forward the exchange when its turn has come.
@@ -50,13 +60,20 @@ class ThrottleLayer:
         Raises:
             GatewayError: `queue-full` or `queue-timeout` with the estimated wait, `upstream-timeout`, `shutting-down`.
         """
-        lane = self._lane_of(exchange)
+        lane, timeouts = self._lane_of(exchange), self._timeouts
         arrived = self._now()
         try:
-            call = await self.throttle.enter(lane)
+            call = await self.throttle.enter(
+                lane,
+                tenant=self._standing.tenant(exchange),
+                priority=self._standing.priority(exchange),
+                deadline=exchange.queue_deadline,
+            )
         finally:
             exchange.upstream_seconds += self._now() - arrived
-        passage = _Passage(self.throttle, call, exchange, self._timeouts[lane], self._now)
+        exchange.queue_deadline = call.deadline
+        timeout = self._timeouts.get(call.lane.name, timeouts[lane])  # it may have been moved, or its lane be gone
+        passage = _Passage(self.throttle, call, exchange, timeout, self._now)
         exchange.before_send, exchange.on_unsent = passage.before_send, passage.on_unsent
         try:
             async with passage.limit:

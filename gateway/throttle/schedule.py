@@ -6,91 +6,111 @@ admitted no faster than the window has slots to offer, but each lane may always 
 are not hoarded by calls that only wait for the window, and the next call stands ready when a slot ages out.
 
 Each event changes the state, and each of `dispatch`, `expire`, `admit` returns the calls that are owed a wake-up, so
-that the edge (`gateway.throttle.throttler`) only performs. Every operation costs the same whatever the number waiting:
-a lane's line and the ready calls are ordered maps, so a call leaves from the middle at once, and in a line the
-deadlines stand in the order of arrival.
+that the edge (`gateway.throttle.throttler`) only performs. Every operation costs the same whatever the number waiting.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
-from typing import Final, Literal
+from math import inf
 
-from gateway.throttle.call import Call, Lane, State
+from gateway.throttle.call import Call, Lane, Rejected, State
+from gateway.throttle.deadlines import Deadlines
+from gateway.throttle.forecast import earliest, expected_wait
+from gateway.throttle.line import AGEING, Priority
+from gateway.throttle.long_calls import Ageing, LongCalls
 from gateway.throttle.pace import Pace
-from gateway.throttle.window import Taken, Window
-
-_SLACK: Final = 64
-"""Outdated entries of the deadline heap that are not worth a clean-up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The call may not wait; `retry_after` is the estimated wait in seconds."""
-
-    reason: Literal["queue-full", "queue-timeout"]
-    retry_after: float
+from gateway.throttle.ready import Ready
+from gateway.throttle.window import Slots, Taken
 
 
 class Schedule:
     """The lanes of one upstream, the window they share, and the bounds of the wait."""
 
     __slots__ = (
-        "_asked", "_deadlines", "_lanes", "_pending", "_ready", "depth", "lanes", "max_depth", "max_wait", "pace",
-        "window",
+        "_ageing", "_deadlines", "_draining", "_ready", "depth", "lanes", "max_depth", "max_wait",
+        "pace", "window",
     )  # fmt: skip
 
     def __init__(
         self,
         lanes: Mapping[str, int],
-        window: Window,
+        window: Slots,
         *,
         max_depth: int,
         max_wait: float,
         pace: Pace | None = None,
         guesses: Mapping[str, float] | None = None,
+        long_calls: LongCalls | None = None,
     ) -> None:
         """`lanes` maps each name to its concurrency, `guesses` to the seconds that its first call is taken to run."""
-        guesses = guesses or {}
-        self.lanes = {name: Lane(name, concurrency, guesses.get(name, 0.0)) for name, concurrency in lanes.items()}
         self.window = window
-        self.max_depth = max_depth
-        self.max_wait = max_wait
-        self.pace = pace
         self.depth = 0
         """Calls waiting in all lanes."""
-        self._lanes = tuple(self.lanes.values())
-        self._pending = 0
-        self._asked = 0
-        """Breaks ties in the heap."""
-        self._ready: OrderedDict[Call, None] = OrderedDict()
-        self._deadlines: list[tuple[float, int, Call]] = []
-        """A heap of the ready calls' deadlines; what is not ready any more is dropped when it surfaces."""
+        self.lanes: dict[str, Lane] = {}
+        self._draining: tuple[Lane, ...] = ()
+        """Lanes that a change has taken out while calls were in flight."""
+        self._ready = Ready()
+        self._deadlines = Deadlines()
+        self._ageing: Ageing | None = None
+        self.adapt(lanes, max_depth=max_depth, max_wait=max_wait, pace=pace, guesses=guesses, long_calls=long_calls)
+
+    def adapt(
+        self,
+        lanes: Mapping[str, int],
+        *,
+        max_depth: int,
+        max_wait: float,
+        pace: Pace | None = None,
+        guesses: Mapping[str, float] | None = None,
+        long_calls: LongCalls | None = None,
+    ) -> None:
+        """Put other limits in force at once; the window is resized by its owner.
+
+        Calls that wait keep their place and their deadline; those of a lane that is no more go to the last one. What is
+        in flight drains: a lowered concurrency ends nobody.
+        """
+        before = {lane.name: lane for lane in (*self._draining, *self.lanes.values())}
+        self.lanes = {}
+        for name, limit in lanes.items():
+            lane = self.lanes[name] = before.get(name) or Lane(name, limit, (guesses or {}).get(name, 0.0))
+            lane.limit = lane.concurrency = limit
+        gone = [lane for name, lane in before.items() if name not in lanes]
+        for other in gone:
+            lane.inherit(other)
+        self._draining = tuple(other for other in gone if other.in_flight)
+        self.max_depth, self.max_wait, self.pace = max_depth, max_wait, pace
+        self._ageing = Ageing(long_calls, self._ageing) if long_calls else None
 
     # Events: what happens to a call.
 
-    def arrive(self, now: float, name: str) -> Call | Rejected:
+    def arrive(
+        self, now: float, name: str, *, tenant: str = "", priority: Priority = "normal", deadline: float | None = None
+    ) -> Call | Rejected:
         """Let a call in: admitted at once, or waiting in its lane; or refuse it.
 
-        Refused is what finds the queue full, and what cannot get a slot within `max_wait` even if nothing but the
-        window and the calls before it in its own lane is in its way.
+        Refused is what finds the queue full, and what cannot get a slot until its deadline (`max_wait` from now, unless
+        it brings one) even if nothing but the window and the calls that go before it in its own lane is in its way.
         """
         lane = self.lanes[name]
-        ahead = len(lane.waiting) + lane.pending
-        if self._earliest(now, ahead) > now + self.max_wait:
-            return Rejected("queue-timeout", self.estimate(now, lane))
-        admissible = not lane.waiting and self._admissible(now, lane)
+        waiting = lane.waiting
+        if deadline is None:
+            deadline = now + self.max_wait
+        if earliest(now, self.window, self.pace, lane, waiting.size + lane.pending) > deadline:
+            # That many need not go before it all; it is looked into only when it matters.
+            ahead = waiting.ahead(tenant, priority) + lane.pending
+            if earliest(now, self.window, self.pace, lane, ahead) > deadline:
+                return Rejected("queue-timeout", self.estimate(now, lane, tenant, priority))
+        admissible = not waiting.size and self._admissible(now, lane)
         if not admissible and self.depth >= self.max_depth:
-            return Rejected("queue-full", self.estimate(now, lane))
-        call = Call(lane, now + self.max_wait)
+            return Rejected("queue-full", self.estimate(now, lane, tenant, priority))
+        call = Call(lane, tenant, priority, now + AGEING[priority] * self.max_wait, deadline)
         if admissible:
             self._admit(call)
         else:
-            lane.waiting[call] = None
+            waiting.add(call)
             self.depth += 1
+            self._deadlines.add(call, self.depth + self._ready.size)
         return call
 
     def ask(self, now: float, call: Call) -> bool:
@@ -101,20 +121,12 @@ class Schedule:
         """
         if call.state is State.RUNNING:
             self._withdraw(call)
-        if not self._ready and self._take(now):
-            self._settle(call, now, State.RUNNING)
+        if call.lane.paused_until <= now and self._ready.first(now) is None and self._take(now, call):
+            call.state = State.RUNNING
             return True
         call.state = State.READY
-        self._ready[call] = None
-        if call.granted is not None:
-            self._ready.move_to_end(call, last=False)
-        if len(self._deadlines) > 2 * len(self._ready) + _SLACK:
-            self._deadlines = [(other.deadline, place, other) for place, other in enumerate(self._ready)]
-            self._asked = len(self._ready)
-            heapify(self._deadlines)
-        else:
-            self._asked += 1
-            heappush(self._deadlines, (call.deadline, self._asked, call))
+        self._ready.add(call)
+        self._deadlines.add(call, self.depth + self._ready.size)
         return False
 
     def confirm(self, now: float, call: Call) -> bool:
@@ -145,17 +157,18 @@ class Schedule:
             return False
         call.state = State.DONE
         if state is State.WAITING:
-            del lane.waiting[call]
+            lane.waiting.remove(call)
             self.depth -= 1
             return True
         lane.in_flight -= 1
         if state is State.ADMITTED or state is State.READY:
             lane.pending -= 1
-            self._pending -= 1
             if state is State.READY:
-                del self._ready[call]
+                self._ready.remove(call)
             return True
         assert call.granted is not None
+        if self._ageing is not None:
+            self._ageing.ends(call)
         if state is State.GRANTED:
             self.window.refund(call.granted)
         else:
@@ -167,39 +180,42 @@ class Schedule:
         assert self.pace is not None
         self.pace.drops += 1
 
+    def pause(self, name: str, until: float) -> None:
+        """Admit and grant nothing of a lane until then, because the upstream asked for it; the longest pause counts.
+
+        A lane that is no more is not missed.
+        """
+        if (lane := self.lanes.get(name)) is not None:
+            lane.paused_until = max(lane.paused_until, until)
+
     # What is owed, in the order in which the edge asks.
 
     def dispatch(self, now: float) -> list[Call]:
         """Grant slots to the calls that have been ready longest, as many as are free."""
-        granted = []
-        while self._ready and self._take(now):
-            call, _ = self._ready.popitem(last=False)
-            self._settle(call, now, State.GRANTED)
+        granted: list[Call] = []
+        while self._ready.size and (call := self._ready.first(now)) is not None and self._take(now, call):
+            self._ready.remove(call)
+            call.state = State.GRANTED
             granted.append(call)
         return granted
 
     def expire(self, now: float) -> list[Call]:
         """Take out the calls that have waited until their deadline, in a line or for a slot."""
         expired = []
-        for lane in self._lanes:
-            while lane.waiting and (call := next(iter(lane.waiting))).deadline <= now:
-                expired.append(call)
-                self.leave(now, call)
-        while (deadline := self._ready_deadline()) is not None and deadline <= now:
-            call = heappop(self._deadlines)[2]
-            expired.append(call)
+        while self._deadlines.next() <= now:
+            expired.append(call := self._deadlines.pop())
             self.leave(now, call)
         return expired
 
     def admit(self, now: float) -> list[Call]:
-        """Give permits to the first of each line, one a lane in turn, while concurrency and window allow."""
+        """Give permits to the next of each line, one a lane in turn, while concurrency and window allow."""
         admitted: list[Call] = []
         before = -1
         while self.depth and len(admitted) > before:
             before = len(admitted)
-            for lane in self._lanes:
-                if lane.waiting and self._admissible(now, lane):
-                    call, _ = lane.waiting.popitem(last=False)
+            for lane in self.lanes.values():
+                if lane.waiting.size and self._admissible(now, lane):
+                    call = lane.waiting.pop()
                     self.depth -= 1
                     self._admit(call)
                     admitted.append(call)
@@ -207,8 +223,7 @@ class Schedule:
 
     def evict(self, now: float) -> list[Call]:
         """Take out every call that waits, in a line or for a slot."""
-        waiting = [call for lane in self._lanes for call in lane.waiting]
-        waiting += self._ready
+        waiting = [*(call for lane in self.lanes.values() for call in lane.waiting), *self._ready]
         for call in waiting:
             self.leave(now, call)
         return waiting
@@ -218,81 +233,66 @@ class Schedule:
     @property
     def anybody(self) -> bool:
         """Whether any call waits, in a line or for a slot."""
-        return self.depth > 0 or bool(self._ready)
+        return self.depth > 0 or self._ready.size > 0
 
-    @property
-    def thirsty(self) -> bool:
+    def thirsty(self, now: float) -> bool:
         """Whether a ready call waits for a drop of the leaky bucket."""
-        return self.pace is not None and not self.pace.drops and bool(self._ready)
+        return self.pace is not None and not self.pace.drops and self._ready.first(now) is not None
+
+    def aged(self, now: float) -> int:
+        """Return how many calls, outside the long lane, have run for so long that they count against its budget."""
+        return self._ageing.aged(now) if self._ageing is not None else 0
 
     def next_event(self, now: float) -> float | None:
-        """Return when time alone changes what is owed: a deadline passes, or a slot that is waited for ages out."""
-        when = self._ready_deadline()
-        window = bool(self._ready)
-        for lane in self._lanes:
-            if lane.waiting:
-                deadline = next(iter(lane.waiting)).deadline
-                when = deadline if when is None or deadline < when else when
-                window = window or lane.in_flight < lane.concurrency
+        """Return when time alone changes what is owed: a deadline passes, a pause ends, a slot ages out."""
+        when, window = self._deadlines.next(), False
+        if self._ready.size:
+            when, window = min(when, self._ready.resumes(now)), self._ready.first(now) is not None
+        for lane in self.lanes.values():
+            if lane.waiting.size and lane.in_flight < lane.concurrency:
+                if lane.paused_until > now:
+                    when = min(when, lane.paused_until)
+                else:
+                    window = True
         if window and (free := self.window.next_free(now)) is not None:
-            when = free if when is None or free < when else when
-        return when
+            when = min(when, free)
+        return when if when < inf else None
 
-    def estimate(self, now: float, lane: Lane) -> float:
-        """Return the seconds that a call arriving in `lane` would wait, as things stand.
-
-        Lanes take slots in turn, so of another lane only as many calls count as stand in this one; permits come back as
-        often as calls have ended lately.
-        """
-        own = len(lane.waiting) + lane.pending
-        ahead = sum(min(own, len(other.waiting) + other.pending) for other in self._lanes)
-        slot = self._earliest(now, ahead) - now
-        if lane.in_flight < lane.concurrency:
-            return slot
-        return max(slot, (len(lane.waiting) + 1) * lane.mean / lane.concurrency)
-
-    def _earliest(self, now: float, ahead: int) -> float:
-        """Return the time before which a call with `ahead` others before it has no slot."""
-        slot = self.window.slot_after(now, ahead)
-        if self.pace is None:
-            return slot
-        return max(slot, now + max(0.0, ahead + 1 - self.pace.burst) * self.pace.interval)
+    def estimate(self, now: float, lane: Lane, tenant: str = "", priority: Priority = "normal") -> float:
+        """Return the seconds that a call arriving in `lane` would wait, as things stand."""
+        before = lane.waiting.ahead(tenant, priority)
+        return expected_wait(now, lane, before, self.lanes.values(), self.window, self.pace)
 
     def _admissible(self, now: float, lane: Lane) -> bool:
-        if lane.in_flight >= lane.concurrency:
+        if lane.in_flight >= lane.concurrency or lane.paused_until > now:
             return False
-        return not lane.pending or self._pending < self.window.free(now)
+        # The calls of a paused lane take no slot soon.
+        claims = sum(other.pending for other in self.lanes.values() if other.paused_until <= now) if lane.pending else 0
+        if claims and claims >= self.window.free(now):
+            return False
+        return self._ageing is None or self._ageing.room(now, lane)
 
     def _admit(self, call: Call) -> None:
         call.state = State.ADMITTED
         call.lane.in_flight += 1
         call.lane.pending += 1
-        self._pending += 1
 
-    def _settle(self, call: Call, now: float, state: State) -> None:
-        """Note that `call` has its slot."""
-        call.state = state
-        call.granted = now
-        call.lane.pending -= 1
-        self._pending -= 1
-
-    def _withdraw(self, call: Call) -> None:
-        """Put `call` back to where it has a permit and no slot; the slot it had stays counted."""
-        call.state = State.ADMITTED
-        call.lane.pending += 1
-        self._pending += 1
-
-    def _take(self, now: float) -> bool:
-        if self.pace is not None and not self.pace.drops:
-            return False
-        if not isinstance(self.window.take(now), Taken):
+    def _take(self, now: float, call: Call) -> bool:
+        """Take a slot for `call`, when there is one."""
+        dry = self.pace is not None and not self.pace.drops
+        if dry or not isinstance(taken := self.window.take(now), Taken):
             return False
         if self.pace is not None:
             self.pace.drops -= 1
+        if self._ageing is not None:
+            self._ageing.runs(call, now)
+        call.granted = taken.at
+        call.lane.pending -= 1
         return True
 
-    def _ready_deadline(self) -> float | None:
-        """Return the earliest deadline of a ready call."""
-        while self._deadlines and self._deadlines[0][2] not in self._ready:
-            heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+    def _withdraw(self, call: Call) -> None:
+        """Put `call` back to where it has a permit and no slot; the slot it had stays counted."""
+        if self._ageing is not None:
+            self._ageing.ends(call)
+        call.state = State.ADMITTED
+        call.lane.pending += 1

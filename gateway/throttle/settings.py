@@ -20,6 +20,13 @@ Name = Annotated[
 """What labels metrics and log lines."""
 
 
+HeaderName = Annotated[
+    str,
+    Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", description="the name of a header, such as X-Gateway-Tenant"),
+]
+"""The name of a header field (RFC 9110 section 5.6.2), in any case."""
+
+
 class RateSettings(Settings):
     """No window of `per` seconds, wherever it starts, holds more than `cap` calls."""
 
@@ -58,6 +65,18 @@ class QueueSettings(Settings):
 
     max_depth: Annotated[int, Field(ge=0)] = 1000
     max_wait: PositiveDuration = 120.0
+    priority_header: HeaderName = "X-Gateway-Priority"
+    """Says `high`, `normal` or `low`; without it, or with anything else, a call is normal."""
+    fair_by: HeaderName | None = None
+    """Names the tenant; those that have calls waiting take turns."""
+
+
+class LongCallSettings(Settings):
+    """A budget for calls that run long: whatever lane they take, they leave the long lane less room."""
+
+    limit: Annotated[int, Field(ge=1)]
+    after: PositiveDuration
+    """How long a call of another lane runs before it counts."""
 
 
 def _loopback_address(value: str) -> str:
@@ -98,3 +117,9 @@ class PolicySettings(Settings):
     pace: PaceSettings | None = None
     lanes: Annotated[tuple[LaneSettings, ...], Field(min_length=1)]
     queue: QueueSettings = QueueSettings()
+    long_calls: LongCallSettings | None = None
+
+    @property
+    def long_lane(self) -> str:
+        """Name of the lane that `long_calls` limits: that with the longest timeout, the first of equals."""
+        return max(self.lanes, key=lambda lane: lane.timeout).name

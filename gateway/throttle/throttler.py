@@ -20,10 +20,12 @@ from aiolimiter import AsyncLimiter
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import GatewayError
 from gateway.events import Emit, ignore
-from gateway.throttle.call import Call, State
+from gateway.throttle.call import Call, Rejected, State
 from gateway.throttle.events import CallDispatched, CallFinished, Outcome
+from gateway.throttle.line import Priority
+from gateway.throttle.long_calls import LongCalls
 from gateway.throttle.pace import Pace
-from gateway.throttle.schedule import Rejected, Schedule
+from gateway.throttle.schedule import Schedule
 from gateway.throttle.settings import PaceSettings, PolicySettings
 from gateway.throttle.window import Window
 
@@ -64,15 +66,11 @@ class Throttle:
 
     def __init__(self, policy: PolicySettings, *, emit: Emit = ignore, clock: Clock = SYSTEM) -> None:
         self.upstream = policy.upstream
-        self._schedule = Schedule(
-            {lane.name: lane.concurrency for lane in policy.lanes},
-            Window(policy.rate.cap, policy.rate.per, policy.rate.guard),
-            max_depth=policy.queue.max_depth,
-            max_wait=policy.queue.max_wait,
-            pace=Pace(policy.pace.cap, policy.pace.per) if policy.pace else None,
-            guesses={lane.name: lane.timeout * _GUESS for lane in policy.lanes},
-        )
-        self._limiter = _limiter(policy.pace) if policy.pace else None
+        self._window = Window(policy.rate.cap, policy.rate.per, policy.rate.guard)
+        self._schedule = Schedule({}, self._window, max_depth=0, max_wait=0.0)
+        self._pace: PaceSettings | None = None
+        self._limiter: AsyncLimiter | None = None
+        self._put_in_force(policy)
         self._emit = emit
         self._now = clock.monotonic
         self._timer: asyncio.TimerHandle | None = None
@@ -81,8 +79,12 @@ class Throttle:
         self._tasks: asyncio.TaskGroup | None = None
         self._closed = False
 
-    async def enter(self, lane: str) -> Call:
+    async def enter(
+        self, lane: str, *, tenant: str = "", priority: Priority = "normal", deadline: float | None = None
+    ) -> Call:
         """Wait for a permit of `lane`; whoever gets a call has to `leave`.
+
+        The wait, here and for a slot, ends at `deadline` on the clock: by default the policy's `max_wait` from now.
 
         Raises:
             GatewayError: `queue-full` or `queue-timeout` with the estimated wait, or `shutting-down`.
@@ -90,11 +92,13 @@ class Throttle:
         now = self._now()
         if self._closed:
             raise self._refuse(lane, "cancelled")
-        call = self._schedule.arrive(now, lane)
+        call = self._schedule.arrive(now, lane, tenant=tenant, priority=priority, deadline=deadline)
         if isinstance(call, Rejected):
             raise self._refuse(lane, "queue_full" if call.reason == "queue-full" else "queue_timeout", call.retry_after)
         if call.state is State.WAITING:
-            await self._wait(now, call, news=len(call.lane.waiting) == 1)
+            # At the end of a line nothing is owed, and nothing happens earlier unless the call gives up earlier.
+            news = call.lane.waiting.size == 1 or self._timer is None or call.deadline < self._rings_at
+            await self._wait(now, call, news=news)
         return call
 
     async def dispatch(self, call: Call) -> None:
@@ -132,13 +136,23 @@ class Throttle:
             if self._schedule.anybody:
                 self._pump(now)
 
+    def pause(self, lane: str, seconds: float) -> None:
+        """Let nothing of `lane` go for so long, because the upstream asked for it; what runs goes on."""
+        self._schedule.pause(lane, self._now() + seconds)
+
+    def adapt(self, policy: PolicySettings) -> None:
+        """Put other limits in force at once: calls keep their places, and what is in flight drains."""
+        self._window.resize(policy.rate.cap, policy.rate.per, policy.rate.guard)
+        self._put_in_force(policy)
+        self._pump(self._now())
+
     def snapshot(self) -> Snapshot:
         """Return the numbers of this moment."""
         schedule = self._schedule
         return Snapshot(
             upstream=self.upstream,
             lanes=tuple(
-                LaneSnapshot(lane.name, len(lane.waiting), lane.in_flight, lane.concurrency)
+                LaneSnapshot(lane.name, lane.waiting.size, lane.in_flight, lane.concurrency)
                 for lane in schedule.lanes.values()
             ),
             cap=schedule.window.cap,
@@ -166,9 +180,11 @@ class Throttle:
                 while True:
                     await self._thirsty.wait()
                     self._thirsty.clear()
-                    if self._limiter is not None and self._schedule.thirsty:
-                        await self._limiter.acquire()
-                        self._schedule.drop()
+                    limiter = self._limiter
+                    if limiter is not None and self._schedule.thirsty(self._now()):
+                        await limiter.acquire()
+                        if limiter is self._limiter:
+                            self._schedule.drop()
                         self._pump(self._now())
             finally:
                 self._tasks = None
@@ -178,11 +194,24 @@ class Throttle:
         if self._tasks is not None:
             self._tasks.create_task(_quietly(close))
 
-    async def _wait(self, now: float, call: Call, *, news: bool = True) -> None:
-        """Wait until the schedule owes `call` something; raise what it is refused with.
+    def _put_in_force(self, policy: PolicySettings) -> None:
+        pace = self._schedule.pace
+        if policy.pace != self._pace:  # a bucket that stays the same stays as full as it is
+            self._pace = policy.pace
+            self._limiter = _limiter(policy.pace) if policy.pace else None
+            pace = Pace(policy.pace.cap, policy.pace.per) if policy.pace else None
+        long = policy.long_calls
+        self._schedule.adapt(
+            {lane.name: lane.concurrency for lane in policy.lanes},
+            max_depth=policy.queue.max_depth,
+            max_wait=policy.queue.max_wait,
+            pace=pace,
+            guesses={lane.name: lane.timeout * _GUESS for lane in policy.lanes},
+            long_calls=LongCalls(policy.long_lane, long.limit, long.after) if long else None,
+        )
 
-        No `news` is a call at the end of a line: neither is anything owed for it, nor does anything happen earlier.
-        """
+    async def _wait(self, now: float, call: Call, *, news: bool = True) -> None:
+        """Wait until the schedule owes `call` something; raise what it is refused with."""
         call.waiter = waiter = asyncio.get_running_loop().create_future()
         if news:
             self._pump(now)
@@ -202,10 +231,10 @@ class Throttle:
         for call in schedule.dispatch(now):
             _wake(call, None)
         for call in schedule.expire(now):
-            self._turn_away(call, "queue_timeout", schedule.estimate(now, call.lane))
+            self._turn_away(call, "queue_timeout", schedule.estimate(now, call.lane, call.tenant, call.priority))
         for call in schedule.admit(now):
             _wake(call, None)
-        if schedule.thirsty:
+        if schedule.thirsty(now):
             self._thirsty.set()
         when = schedule.next_event(now)
         if when is None or (self._timer is not None and self._rings_at <= when):

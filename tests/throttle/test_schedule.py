@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway.throttle.call import Call, State
+from gateway.throttle.call import Call, Rejected, State
 from gateway.throttle.pace import Pace
-from gateway.throttle.schedule import Rejected, Schedule
+from gateway.throttle.schedule import Schedule
 from tests.throttle.samples import GUARD, schedule
 
 

@@ -6,9 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gateway.throttle.call import Call, State
+from gateway.throttle.call import Call, Rejected, State
 from gateway.throttle.pace import Pace
-from gateway.throttle.schedule import Rejected
 from tests.throttle.samples import GUARD, schedule
 
 
@@ -55,11 +54,9 @@ class ScheduleMachine(RuleBasedStateMachine):
             self.slots.append(self.now)
             self.drops -= self.paced
         assert self.plan.dispatch(self.now) == granted
-        overdue = [c for line in self.waiting.values() for c in line if c.deadline <= self.now]
-        overdue_ready = [call for call in self.ready if call.deadline <= self.now]
+        overdue = {call for line in (*self.waiting.values(), self.ready) for call in line if call.deadline <= self.now}
         expired = self.plan.expire(self.now)
-        assert expired[: len(overdue)] == overdue
-        assert set(expired[len(overdue) :]) == set(overdue_ready)
+        assert set(expired) == overdue
         for call in expired:
             self.forget(call)
         for call in self.plan.admit(self.now):
@@ -149,8 +146,8 @@ class ScheduleMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.paced)
     @rule()
     def drips(self) -> None:
-        assert self.plan.thirsty == (bool(self.ready) and not self.drops)
-        if self.plan.thirsty:
+        assert self.plan.thirsty(self.now) == (bool(self.ready) and not self.drops)
+        if self.plan.thirsty(self.now):
             self.plan.drop()
             self.drops += 1
             self.pump()

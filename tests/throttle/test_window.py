@@ -7,7 +7,7 @@ from bisect import bisect_left
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.throttle.window import TAKEN, Wait, Window
+from gateway.throttle.window import Taken, Wait, Window
 
 # Multiples of 1/64, so that sums are exact and a boundary is hit as often as missed.
 steps = st.integers(0, 400).map(lambda n: n / 64)
@@ -26,7 +26,7 @@ def test_no_window_holds_more_than_the_cap(cap: int, arrivals: list[tuple[float,
     window, now, writes = Window(cap, per=4.0, guard=0.25), 100.0, []
     for step, lag in arrivals:
         now += step
-        if window.take(now) is TAKEN:
+        if window.take(now) == Taken(now):
             writes.append(now + lag / 64)
     assert busiest(sorted(writes), 4.0) <= cap
 
@@ -42,7 +42,7 @@ def test_a_slot_is_refused_only_when_it_must_be(cap: int, arrivals: list[float])
         assert window.free(now) == cap - len(counting)
         assert window.next_free(now) == (counting[0] + 4.25 if counting else None)
         if len(counting) < cap:
-            assert window.take(now) is TAKEN
+            assert window.take(now) == Taken(now)
             log.append(now)
         else:
             assert window.take(now) == Wait(counting[0] + 4.25 - now)
@@ -70,7 +70,7 @@ def test_a_refund_takes_back_that_slot_and_no_other(
     window, now, log = Window(cap, per=4.0, guard=0.25), 100.0, []
     for step, refund in arrivals:
         now += step
-        if window.take(now) is TAKEN:
+        if window.take(now) == Taken(now):
             log.append(now)
         if refund and log:
             granted = data.draw(st.sampled_from(log))
@@ -84,8 +84,8 @@ def test_a_refund_takes_back_that_slot_and_no_other(
 def test_a_refund_of_a_slot_that_aged_out_changes_nothing() -> None:
     """Giving back what counts no longer makes no room for a call too many."""
     window = Window(1, per=4.0, guard=0.25)
-    assert window.take(0.0) is TAKEN
-    assert window.take(10.0) is TAKEN
+    assert window.take(0.0) == Taken(0.0)
+    assert window.take(10.0) == Taken(10.0)
     window.refund(0.0)
     assert window.used(10.0) == 1
 
@@ -95,5 +95,5 @@ def test_the_window_slides_over_a_fixed_boundary() -> None:
     window = Window(300, per=60.0, guard=0.05)
     before = [window.take(59.0) for _ in range(300)]
     after = [window.take(61.0) for _ in range(300)]
-    assert before.count(TAKEN) == 300
-    assert after.count(TAKEN) == 0
+    assert before.count(Taken(59.0)) == 300
+    assert after.count(Taken(61.0)) == 0
