@@ -14,7 +14,7 @@ from typing import Final
 from gateway.config.checks import check_file
 from gateway.config.document import Document, read
 from gateway.config.environment import apply
-from gateway.config.policy_checks import check_listeners, check_policy, check_upstreams
+from gateway.config.policy_checks import check_listeners, check_policy, check_shared, check_upstreams
 from gateway.config.problems import ConfigInvalid, Problem
 from gateway.config.root import FileSettings, GatewaySettings
 from gateway.config.validation import Checked, validate
@@ -78,6 +78,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
         for file in files:
             problems += _read_policy(file, environ, policies)
     problems += check_upstreams(policies)
+    problems += check_shared(config, policies)
     problems += check_listeners(config, policies)
     settings, warnings = _decide(config, policies, problems)
     documents = tuple(policy.document for policy in policies)

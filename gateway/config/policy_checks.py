@@ -15,11 +15,13 @@ from gateway.config.document import Document, KeyPath, dotted
 from gateway.config.problems import Problem
 from gateway.config.root import FileSettings
 from gateway.config.validation import Checked
+from gateway.redis_client.settings import EMBEDDED
 from gateway.throttle.settings import PolicySettings
 
 Found = Iterator[Problem]
 
 _LANES: Final = ("lanes",)
+_REPLICAS: Final = ("replicas",)
 
 
 def check_policy(policy: Checked[PolicySettings]) -> Found:
@@ -33,6 +35,22 @@ def check_policy(policy: Checked[PolicySettings]) -> Found:
         yield document.problem(("queue", "max_wait"), text, "warning")
     if policy.sound(("base_url",)):
         yield from _base_url(document, settings.base_url)
+    yield from _replicas(policy)
+
+
+def _replicas(policy: Checked[PolicySettings]) -> Found:
+    settings, document = policy.settings, policy.document
+    if not policy.sound(("scope",), _REPLICAS):
+        return
+    if settings.scope == "pod":
+        if settings.replicas > 1:
+            yield document.problem(
+                _REPLICAS, "has no effect with scope: pod; each replica keeps the limits alone", "warning"
+            )
+        return
+    if policy.sound(("rate", "cap")) and settings.rate.cap < settings.replicas:
+        text = "is above rate.cap: while Redis is away, the replicas take turns with less than a call a window each"
+        yield document.problem(_REPLICAS, text, "warning")
 
 
 def _names(policy: Checked[PolicySettings]) -> Found:
@@ -91,6 +109,20 @@ def check_upstreams(policies: Sequence[Checked[PolicySettings]]) -> Found:
         if name in first:
             yield document.problem(("upstream",), f"{first[name]} is for the upstream {name} already")
         first.setdefault(name, document.file)
+
+
+def check_shared(config: Checked[FileSettings], policies: Sequence[Checked[PolicySettings]]) -> Found:
+    """Yield an error for every policy whose replicas would each have a Redis of their own."""
+    redis = config.settings.redis
+    if not config.sound(("redis", "url"), ("redis", "allow_embedded")) or redis.url != EMBEDDED or redis.allow_embedded:
+        return
+    for policy in policies:
+        settings = policy.settings
+        if policy.sound(("scope",), _REPLICAS, ("base_url",)) and settings.base_url and settings.scope == "fleet":
+            if settings.replicas > 1:
+                text = f"embedded is refused, because the {settings.replicas} replicas of {policy.document.file} would not "
+                text += "share it; name a shared Redis (REDIS_URL), or set redis.allow_embedded: true"
+                yield config.document.problem(("redis", "url"), text)
 
 
 def check_listeners(config: Checked[FileSettings], policies: Sequence[Checked[PolicySettings]]) -> Found:

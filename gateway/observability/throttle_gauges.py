@@ -10,7 +10,7 @@ from typing import get_args
 
 from gateway.observability.metrics import Metrics
 from gateway.throttle.events import Outcome
-from gateway.throttle.throttler import Snapshot
+from gateway.throttle.snapshot import Snapshot
 
 
 def watch_throttle(metrics: Metrics, snapshot: Callable[[], Snapshot]) -> None:

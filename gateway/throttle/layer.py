@@ -19,6 +19,7 @@ from gateway.throttle.call import Call
 from gateway.throttle.events import Outcome
 from gateway.throttle.lanes import Standing
 from gateway.throttle.settings import PolicySettings
+from gateway.throttle.sharing import Sharing
 from gateway.throttle.throttler import Throttle
 
 
@@ -39,8 +40,9 @@ class ThrottleLayer:
         lane_of: Callable[[Exchange], str],
         emit: Emit = ignore,
         clock: Clock = SYSTEM,
+        sharing: Sharing | None = None,
     ) -> None:
-        self.throttle = Throttle(policy, emit=emit, clock=clock)
+        self.throttle = Throttle(policy, emit=emit, clock=clock, sharing=sharing)
         self._now = clock.monotonic
         self._put_in_force(policy, lane_of)
 

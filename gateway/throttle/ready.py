@@ -58,6 +58,10 @@ class Ready:
                     first, lowest = call, place
         return first
 
+    def lanes(self, now: float) -> int:
+        """Return how many lanes have calls that could use a slot now."""
+        return sum(lane.paused_until <= now for lane in self._lanes)
+
     def resumes(self, now: float) -> float:
         """Return when the first pause that holds up a ready call ends; infinity without one."""
         return min((lane.paused_until for lane in self._lanes if lane.paused_until > now), default=inf)

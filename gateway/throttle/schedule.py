@@ -263,8 +263,16 @@ class Schedule:
         before = lane.waiting.ahead(tenant, priority)
         return expected_wait(now, lane, before, self.lanes.values(), self.window, self.pace)
 
+    def ready_lanes(self, now: float) -> int:
+        """Return how many lanes have calls that could use a slot now."""
+        return self._ready.lanes(now)
+
     def _admissible(self, now: float, lane: Lane) -> bool:
-        if lane.in_flight >= lane.concurrency or lane.paused_until > now:
+        return lane.in_flight < lane.concurrency and self.has_room(now, lane)
+
+    def has_room(self, now: float, lane: Lane) -> bool:
+        """Return whether, its permits aside, the next call of a lane may be admitted."""
+        if lane.paused_until > now:
             return False
         # The calls of a paused lane take no slot soon.
         claims = sum(other.pending for other in self.lanes.values() if other.paused_until <= now) if lane.pending else 0

@@ -112,7 +112,10 @@ class PolicySettings(Settings):
     listen: Annotated[Address, AfterValidator(_loopback_address)]
     base_url: Annotated[str, AfterValidator(_base_url)] = ""
     """Empty: the policy is off."""
-    scope: Literal["pod"] = "pod"
+    scope: Literal["fleet", "pod"] = "fleet"
+    """Who shares the limits: every replica, through Redis, or this process alone."""
+    replicas: Annotated[int, Field(ge=1)] = 1
+    """The most that run at once, surge included: what each falls back to its share of while Redis is away."""
     rate: RateSettings
     pace: PaceSettings | None = None
     lanes: Annotated[tuple[LaneSettings, ...], Field(min_length=1)]

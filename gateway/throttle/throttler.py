@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
@@ -27,7 +26,9 @@ from gateway.throttle.long_calls import LongCalls
 from gateway.throttle.pace import Pace
 from gateway.throttle.schedule import Schedule
 from gateway.throttle.settings import PaceSettings, PolicySettings
-from gateway.throttle.window import Window
+from gateway.throttle.sharing import Sharing
+from gateway.throttle.snapshot import LaneSnapshot, Snapshot
+from gateway.throttle.window import Slots, Window
 
 _GUESS: Final = 0.1
 """Until a call has ended, it is taken to run for this share of its lane's timeout."""
@@ -35,38 +36,19 @@ _TICK: Final = 0.001
 """The shortest timer: loops that count milliseconds would ring a shorter one too early, again and again."""
 
 
-@dataclass(frozen=True, slots=True)
-class LaneSnapshot:
-    """A lane at a moment."""
-
-    name: str
-    depth: int
-    """Calls in line, without a permit."""
-    in_flight: int
-    """Calls with a permit."""
-    concurrency: int
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """An upstream's throttle at a moment."""
-
-    upstream: str
-    lanes: tuple[LaneSnapshot, ...]
-    cap: int
-    used_ratio: float
-    """Share of the window's slots that count."""
-
-
 class Throttle:
-    """The limits of one upstream, in this process.
+    """The limits of one upstream, kept by this process alone or, with `sharing`, together with the fleet.
 
-    `run` must be running for a policy with `pace`, and for `own`.
+    `run` must be running for a policy with `pace`, for `sharing` and for `own`.
     """
 
-    def __init__(self, policy: PolicySettings, *, emit: Emit = ignore, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self, policy: PolicySettings, *, emit: Emit = ignore, clock: Clock = SYSTEM, sharing: Sharing | None = None
+    ) -> None:
         self.upstream = policy.upstream
-        self._window = Window(policy.rate.cap, policy.rate.per, policy.rate.guard)
+        self._sharing = sharing
+        rate = policy.rate
+        self._window: Slots = sharing.slots if sharing else Window(rate.cap, rate.per, rate.guard)
         self._schedule = Schedule({}, self._window, max_depth=0, max_wait=0.0)
         self._pace: PaceSettings | None = None
         self._limiter: AsyncLimiter | None = None
@@ -78,6 +60,9 @@ class Throttle:
         self._thirsty = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._closed = False
+        if sharing is not None:
+            sharing.join(self._schedule, lambda: self._pump(self._now()))
+            sharing.adapt(policy, {})
 
     async def enter(
         self, lane: str, *, tenant: str = "", priority: Priority = "normal", deadline: float | None = None
@@ -133,7 +118,9 @@ class Throttle:
         now = self._now()
         if self._schedule.leave(now, call):
             self._emit(CallFinished(self.upstream, call.lane.name, outcome))
-            if self._schedule.anybody:
+            if self._sharing is not None:
+                self._sharing.left(call.lane)
+            if self._schedule.anybody or self._sharing is not None:
                 self._pump(now)
 
     def pause(self, lane: str, seconds: float) -> None:
@@ -142,8 +129,11 @@ class Throttle:
 
     def adapt(self, policy: PolicySettings) -> None:
         """Put other limits in force at once: calls keep their places, and what is in flight drains."""
+        held = {lane.name: lane.concurrency for lane in self._schedule.lanes.values()}
         self._window.resize(policy.rate.cap, policy.rate.per, policy.rate.guard)
         self._put_in_force(policy)
+        if self._sharing is not None:
+            self._sharing.adapt(policy, held)
         self._pump(self._now())
 
     def snapshot(self) -> Snapshot:
@@ -152,11 +142,12 @@ class Throttle:
         return Snapshot(
             upstream=self.upstream,
             lanes=tuple(
-                LaneSnapshot(lane.name, lane.waiting.size, lane.in_flight, lane.concurrency)
+                LaneSnapshot(lane.name, lane.waiting.size, lane.in_flight, lane.limit)
                 for lane in schedule.lanes.values()
             ),
             cap=schedule.window.cap,
             used_ratio=schedule.window.used(self._now()) / schedule.window.cap,
+            degraded=self._sharing is not None and self._sharing.degraded,
         )
 
     def close(self) -> None:
@@ -169,13 +160,15 @@ class Throttle:
             self._timer = None
 
     async def run(self) -> None:
-        """Draw drops from the leaky bucket for the calls that are ready, and look after what `own` is given.
+        """Draw drops from the leaky bucket, keep in touch with the fleet, and look after what `own` is given.
 
         Runs until it is cancelled. Being the bucket's only customer, it cannot be overtaken, and which call goes is
         decided when a drop is there.
         """
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            if self._sharing is not None:
+                tasks.create_task(self._sharing.run())
             try:
                 while True:
                     await self._thirsty.wait()
@@ -188,6 +181,11 @@ class Throttle:
                         self._pump(self._now())
             finally:
                 self._tasks = None
+
+    async def part(self) -> None:
+        """Take leave of the fleet, after `run` has ended; what this process held is free at once."""
+        if self._sharing is not None:
+            await self._sharing.leave()
 
     def own(self, close: Callable[[], Awaitable[None]]) -> None:
         """Have `close` done by the task that runs the throttle, for a caller that cannot wait for it."""
@@ -228,6 +226,8 @@ class Throttle:
     def _pump(self, now: float) -> None:
         """Perform what the schedule owes at `now`, and set the timer for when it owes something next."""
         schedule = self._schedule
+        if self._sharing is not None:
+            self._sharing.awake(now)
         for call in schedule.dispatch(now):
             _wake(call, None)
         for call in schedule.expire(now):
@@ -236,6 +236,8 @@ class Throttle:
             _wake(call, None)
         if schedule.thirsty(now):
             self._thirsty.set()
+        if self._sharing is not None:
+            self._sharing.poke()
         when = schedule.next_event(now)
         if when is None or (self._timer is not None and self._rings_at <= when):
             return

@@ -7,6 +7,7 @@ from the write that takes the slot next. Pure: `now` is an argument and never go
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -127,6 +128,23 @@ class Window:
         for later in range(place + 1, self._count):
             self._log[(self._first + later - 1) % len(self._log)] = self._at(later)
         self._count -= 1
+
+    def load(self, times: Sequence[float]) -> None:
+        """Replace the log by these times, ascending; of more than `cap` the latest count."""
+        times = times[-self.cap :]
+        self._first, self._count, self._kept, self._forgot = 0, len(times), 0, False
+        self._log = [*times, *[0.0] * (self.cap - len(times))]
+
+    def push(self, at: float) -> None:
+        """Note a slot that was granted elsewhere, no earlier than any other; the oldest gives way when there is no room."""
+        if self._count == len(self._log):
+            self._first = (self._first + 1) % len(self._log)
+            self._count -= 1
+        elif self._count + self._kept == len(self._log):
+            self._kept -= 1
+        self._forgot = True
+        self._log[(self._first + self._count) % len(self._log)] = at
+        self._count += 1
 
     def next_free(self, now: float) -> float | None:
         """Return when the number of free slots grows next, or None when nothing counts."""

@@ -1,0 +1,317 @@
+-- Carries out a replica's statement on the fleet's books. The rules are those of books.py, line by line.
+--
+-- KEYS[1]  the books, a hash. Its fields, packed by cmsgpack (which keeps microseconds, as cjson would not):
+--            epoch       { id, phase, began us, { replicas that must push } }
+--            <replica>   { number, contact us, rank, cap, span us, aged, pushed for the epoch, final, lane, limit, held,
+--                          turn, lane, ... }
+-- KEYS[2]  the log of sends, a sorted set: member -> us. Both keys carry the same hash tag.
+-- ARGV[1]  the channel on which the replicas are told that there is news; the message is who caused it
+-- ARGV[2]  the statement as JSON, fields as in fleet.py: lanes are { name, limit, held, wants }, sends { member, us }
+--
+-- Returns { now us, verdict, epoch, { granted, contended 0|1, limit, ... }, { member, us, ... }, rank, { replica, ... },
+--           cap, span us, used, next us, { us, mine 0|1, ... }, data lost 0|1 }, see Answer in fleet.py.
+
+local LEASE, ABSENT, WAITING = 15000000, 10000000, 1500000
+
+local BOOKS, SENDS, CHANNEL = KEYS[1], KEYS[2], ARGV[1]
+local said = cjson.decode(ARGV[2])
+local time = redis.call('TIME')
+local NOW = tonumber(time[1]) * 1000000 + tonumber(time[2])
+
+local function whole(number) return string.format('%.0f', number) end
+
+-- What is on the books
+
+local epoch, phase, began, expected = '', 'open', 0, {}
+local records = {}
+local news = false
+
+local function unpacked(text)
+  local fields = cmsgpack.unpack(text)
+  local record = {
+    number = fields[1], contact = fields[2], rank = fields[3], cap = fields[4], span = fields[5], aged = fields[6],
+    pushed = fields[7], final = fields[8], lanes = {},
+  }
+  for i = 9, #fields, 4 do
+    record.lanes[fields[i]] = { limit = fields[i + 1], held = fields[i + 2], turn = fields[i + 3] }
+  end
+  return record
+end
+
+local function packed(record)
+  local fields = {
+    record.number, record.contact, record.rank, record.cap, record.span, record.aged, record.pushed, record.final,
+  }
+  for name, place in pairs(record.lanes) do
+    for _, value in ipairs({ name, place.limit, place.held, place.turn }) do table.insert(fields, value) end
+  end
+  return cmsgpack.pack(fields)
+end
+
+local function read()
+  local fields = redis.call('HGETALL', BOOKS)
+  for i = 1, #fields, 2 do
+    if fields[i] == 'epoch' then
+      epoch, phase, began, expected = unpack(cmsgpack.unpack(fields[i + 1]))
+    else
+      records[fields[i]] = unpacked(fields[i + 1])
+    end
+  end
+end
+
+local function entry(index)
+  return tonumber(redis.call('ZRANGE', SENDS, index, index, 'WITHSCORES')[2])
+end
+
+-- Both keys outlive everything on them that still counts: their expiry is set at every write.
+local function write(span)
+  local me = records[said.replica]
+  redis.call('HSET', BOOKS, 'epoch', cmsgpack.pack({ epoch, phase, began, expected }))
+  if me then redis.call('HSET', BOOKS, said.replica, packed(me)) end
+  local kept = whole((math.max((entry(-1) or NOW) - NOW, 0) + span + LEASE) / 1000)
+  redis.call('PEXPIRE', BOOKS, kept)
+  redis.call('PEXPIRE', SENDS, kept)
+  if news then redis.call('PUBLISH', CHANNEL, said.replica) end
+end
+
+-- Epochs
+
+local function is_live(record) return NOW - record.contact <= ABSENT end
+
+local function forget()
+  redis.call('DEL', BOOKS, SENDS)
+  epoch, phase, began, expected, records = '', 'open', 0, {}, {}
+end
+
+local function drop_lapsed()
+  for replica, record in pairs(records) do
+    if NOW - record.contact > LEASE then
+      redis.call('HDEL', BOOKS, replica)
+      records[replica] = nil
+      news = true
+    end
+  end
+end
+
+local function begin(as)
+  local wanted = { [said.replica] = true }
+  for _, replica in ipairs(said.known) do wanted[replica] = true end
+  for replica, record in pairs(records) do
+    if is_live(record) then wanted[replica] = true end
+  end
+  epoch, phase, began, expected, news = said.replica .. ':' .. whole(said.number) .. ':' .. whole(NOW), as, NOW, {}, true
+  for replica in pairs(wanted) do table.insert(expected, replica) end
+end
+
+-- Begins a new epoch where that is due; returns whether what was acknowledged to this replica is lost.
+local function settle_epoch()
+  if said.reset and said.epoch == epoch then forget() end
+  if epoch == '' then begin(said.standing == 'new' and 'open' or 'gathering') end
+  local record = records[said.replica]
+  local behind = not record or (said.epoch == epoch and record.number < said.acknowledged)
+  local lost = said.standing ~= 'new' and said.epoch ~= '' and behind
+  local stopped = record and record.pushed == epoch and record.final
+  local resumed = said.standing == 'sharing' and (phase == 'open' or (phase == 'closing' and stopped))
+  if resumed or (lost and phase ~= 'gathering') then begin('gathering') end
+  return lost
+end
+
+local function is_awaited(replica)
+  local record = records[replica]
+  if not record then return NOW - began <= ABSENT end
+  return record.pushed ~= epoch and is_live(record)
+end
+
+local function gathered(span)
+  if NOW - began >= span then return true end
+  for _, replica in ipairs(expected) do
+    if is_awaited(replica) then return false end
+  end
+  return true
+end
+
+local function advance()
+  local live, span, final = false, 0, true
+  for _, record in pairs(records) do
+    if is_live(record) then
+      live, span = true, math.max(span, record.span)
+      final = final and record.pushed == epoch and record.final
+    end
+  end
+  if not live then return end
+  if phase == 'gathering' and gathered(span) then phase, news = 'closing', true end
+  if phase == 'closing' and final then phase, news = 'open', true end
+end
+
+-- Replicas
+
+local function free_rank()
+  local taken, rank = {}, 0
+  for _, record in pairs(records) do taken[record.rank] = true end
+  while taken[rank] do rank = rank + 1 end
+  return rank
+end
+
+local function last_turn(lane)
+  local last = 0
+  for _, record in pairs(records) do
+    if record.lanes[lane] then last = math.max(last, record.lanes[lane].turn) end
+  end
+  return last
+end
+
+-- Writes down what the replica states; returns the lanes in which that frees permits.
+local function record_it()
+  local former, freed, lanes = records[said.replica], {}, {}
+  for _, lane in ipairs(said.lanes) do
+    local name, limit, held, wants = unpack(lane)
+    local before, turn = former and former.lanes[name], 0
+    if wants > 0 then turn = before and before.turn > 0 and before.turn or last_turn(name) + 1 end
+    lanes[name] = { limit = limit, held = held, turn = turn }
+    if before and held < before.held then freed[name] = true end
+  end
+  if former and said.aged < former.aged then freed[said.long_lane] = true end
+  local waits = said.standing == 'new' and phase ~= 'open'
+  local pushed = waits or said.standing == 'sharing' or said.standing == 'held'
+  records[said.replica] = {
+    number = said.number, contact = NOW, rank = former and former.rank or free_rank(),
+    cap = said.cap, span = said.span, aged = said.aged, lanes = lanes,
+    pushed = pushed and epoch or former and former.pushed or '',
+    final = waits or (said.standing == 'held' and said.epoch == epoch),
+  }
+  return freed
+end
+
+local function push()
+  for _, sent in ipairs(said.sends) do redis.call('ZADD', SENDS, 'NX', whole(sent[2]), sent[1]) end
+end
+
+local function take_back()
+  for _, member in ipairs(said.back) do
+    local at = redis.call('ZSCORE', SENDS, member)
+    if at and tonumber(at) > NOW then redis.call('ZREM', SENDS, member) end
+  end
+end
+
+-- Permits and slots
+
+local function limit_of(lane)
+  local limit, aged = math.huge, 0
+  for _, record in pairs(records) do
+    aged = aged + record.aged
+    if is_live(record) and record.lanes[lane] then limit = math.min(limit, record.lanes[lane].limit) end
+  end
+  if lane ~= said.long_lane or said.long_limit == 0 then return limit end
+  return math.max(0, math.min(limit, said.long_limit - aged))
+end
+
+-- Returns the permits of a lane that are out, and the first turn of the others who wait for one, if anybody does.
+local function out_and_first(lane)
+  local out, first = 0, nil
+  for replica, record in pairs(records) do
+    local place = record.lanes[lane]
+    if place then
+      out = out + place.held
+      if replica ~= said.replica and place.turn > 0 and NOW - record.contact <= WAITING then
+        first = math.min(first or place.turn, place.turn)
+      end
+    end
+  end
+  return out, first
+end
+
+local function permits(granting, freed)
+  local answers = {}
+  for _, lane in ipairs(said.lanes) do
+    local name, wants = lane[1], lane[4]
+    local place, limit, granted = records[said.replica].lanes[name], limit_of(name), 0
+    local out, first = out_and_first(name)
+    local room = limit - out
+    if granting and wants > 0 and room > 0 and (not first or first > place.turn) then
+      granted = first and 1 or math.min(wants, room)
+      place.held = place.held + granted
+      if granted == wants then
+        place.turn = 0
+      elseif first then
+        place.turn = last_turn(name) + 1
+      end
+    end
+    if first and room > granted and (granted > 0 or freed[name]) then news = true end
+    for _, value in ipairs({ granted, first and 1 or 0, limit }) do table.insert(answers, value) end
+  end
+  return answers
+end
+
+local function next_slot(cap, span)
+  local aged_out = entry(-cap)
+  return math.max(NOW, entry(-1) or NOW, aged_out and aged_out + span or NOW)
+end
+
+local function slots(cap, span)
+  local given = {}
+  for index = 0, said.slots - 1 do
+    local member = said.replica .. ':' .. whole(said.number) .. ':' .. index
+    local at = tonumber(redis.call('ZSCORE', SENDS, member) or nil)
+    if not at then
+      at = next_slot(cap, span)
+      redis.call('ZADD', SENDS, whole(at), member)
+    end
+    table.insert(given, member)
+    table.insert(given, at)
+  end
+  return given
+end
+
+local function log()
+  local entries, seen = redis.call('ZRANGE', SENDS, 0, -1, 'WITHSCORES'), {}
+  local prefix = said.replica .. ':'
+  for i = 1, #entries, 2 do
+    table.insert(seen, tonumber(entries[i + 1]))
+    table.insert(seen, string.sub(entries[i], 1, #prefix) == prefix and 1 or 0)
+  end
+  return seen
+end
+
+-- The answer that grants nothing and tells of nothing.
+local function bare(verdict)
+  return { NOW, verdict, epoch, {}, {}, 0, {}, said.cap, said.span, 0, NOW, {}, 0 }
+end
+
+read()
+
+local former = records[said.replica]
+if former and said.number < former.number and NOW - former.contact <= LEASE then return bare('stale') end
+drop_lapsed()
+
+if said.standing == 'leaving' then
+  records[said.replica], news = nil, true
+  redis.call('HDEL', BOOKS, said.replica)
+  push()
+  take_back()
+  advance()
+  write(said.span)
+  return bare(phase)
+end
+
+local data_lost = settle_epoch()
+local freed = record_it()
+push()
+advance()
+
+local live, cap, span = {}, math.huge, 0
+for replica, record in pairs(records) do
+  if is_live(record) then
+    table.insert(live, replica)
+    cap, span = math.min(cap, record.cap), math.max(span, record.span)
+  end
+end
+redis.call('ZREMRANGEBYSCORE', SENDS, '-inf', whole(NOW - span))
+take_back()
+local granting = phase == 'open' and (said.standing == 'new' or said.standing == 'shared')
+local lanes = permits(granting, freed)
+local reserved = granting and slots(cap, span) or {}
+write(span)
+return {
+  NOW, phase, epoch, lanes, reserved, records[said.replica].rank, live, cap, span,
+  redis.call('ZCARD', SENDS), next_slot(cap, span), said.view and log() or {}, data_lost and 1 or 0,
+}
