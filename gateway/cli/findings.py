@@ -18,13 +18,13 @@ _WIDE: Final = 140
 """Columns of what is piped away."""
 
 
-def print_findings(policy: PolicySettings, offer: str, replicas: int, tally: Tally, use: Use) -> None:
+def print_findings(policy: PolicySettings, offer: str, tally: Tally, use: Use) -> None:
     """Print them on stdout."""
     console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
-    several = f", {replicas} replicas" if replicas > 1 else ""
+    several = f", {policy.replicas} replicas" if policy.replicas > 1 else ""
     console.print(Text(f"{policy.upstream}: {offer}{several}", style="bold"))
     console.print(_table(tally.lanes(), tally.total()))
-    console.print(_window(policy, replicas, use))
+    console.print(_window(policy, use))
     console.print()
     for line in chart(tally.slices(WIDTH)):
         console.print(line, no_wrap=True, overflow="crop")
@@ -54,9 +54,9 @@ def _seconds(wait: float) -> str:
     return f"{wait:.1f} s" if wait >= 10 else f"{wait:.2f} s"
 
 
-def _window(policy: PolicySettings, replicas: int, use: Use) -> str:
+def _window(policy: PolicySettings, use: Use) -> str:
     rate = policy.rate
     busiest = f"Busiest {rate.per:g} s: {use.busiest:,} calls, the cap is {rate.cap:,}"
-    if replicas > 1:
-        busiest += f" in each of {replicas} replicas (scope: pod)"
+    if policy.scope == "pod" and policy.replicas > 1:
+        busiest += f" in each of {policy.replicas} replicas (scope: pod)"
     return f"{busiest}. Use of the cap: {use.share:.1%}."

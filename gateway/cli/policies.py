@@ -46,7 +46,9 @@ def _simulate(
         str, typer.Option(metavar="D", help="Mean time of an answer (exponential), where no trace tells it.")
     ] = "500ms",
     seed: Annotated[int, typer.Option(help="Of the random numbers: the same seed gives the same run.")] = 1,
-    replicas: Annotated[int, typer.Option(min=1, max=1000, help="Gateways that take the calls in turn.")] = 1,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Gateways that take the calls in turn. Default: the policy's.")
+    ] = None,
     redis_away: Annotated[
         str | None, typer.Option(metavar="FROM..TO", help="When Redis is away, such as 2m..3m after the first call.")
     ] = None,

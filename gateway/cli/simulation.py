@@ -27,7 +27,7 @@ from gateway.config.problems import did_you_mean, enumerate_words
 from gateway.settings import Unsuitable, parse_duration
 from gateway.throttle.arrivals import Arrival, Draw
 from gateway.throttle.settings import PolicySettings
-from gateway.throttle.simulate import PodReplica, simulate
+from gateway.throttle.simulate import simulate
 from gateway.throttle.tally import Tally
 
 _DURATION: Final = "10m"
@@ -51,7 +51,7 @@ class Wish:
     duration: str | None
     service: str
     seed: int
-    replicas: int
+    replicas: int | None
     redis_away: str | None
     chart: Path | None
     config: Path | None
@@ -73,6 +73,7 @@ def run(wish: Wish, environ: Mapping[str, str]) -> int:
     """Simulate; returns the exit code."""
     try:
         policy = _policy(wish, environ)
+        policy = policy.model_copy(update={"replicas": wish.replicas or policy.replicas})
         away = _away(wish.redis_away)
         _check_chart(wish.chart)
         with _bar("reading") as tell:
@@ -87,16 +88,16 @@ def run(wish: Wish, environ: Mapping[str, str]) -> int:
         print(unusable, file=sys.stderr)
         return INVALID
     tally = Tally(lane.name for lane in policy.lanes)
-    replicas = [PodReplica(policy, tally) for _ in range(wish.replicas)]
     with _bar("simulating", offer.count) as tell:
-        simulate(_watched(offer.arrivals, tell), replicas)
+        simulate(policy, _watched(offer.arrivals, tell), tally, away)
     return _tell(wish, policy, offer, away, tally)
 
 
 def _tell(wish: Wish, policy: PolicySettings, offer: Offer, away: tuple[float, float] | None, tally: Tally) -> int:
     rate = policy.rate
-    use = tally.use(rate.cap * wish.replicas, rate.per, rate.per + rate.guard)
-    facts = {"policy": policy.upstream, "scope": policy.scope, "replicas": wish.replicas, "seed": wish.seed}
+    windows = policy.replicas if policy.scope == "pod" else 1
+    use = tally.use(rate.cap * windows, rate.per, rate.per + rate.guard)
+    facts = {"policy": policy.upstream, "scope": policy.scope, "replicas": policy.replicas, "seed": wish.seed}
     if wish.output is Output.json:
         document = facts | {
             "offer": offer.facts,
@@ -108,12 +109,12 @@ def _tell(wish: Wish, policy: PolicySettings, offer: Offer, away: tuple[float, f
         json.dump(document, sys.stdout, indent=2)
         print()
     else:
-        print_findings(policy, offer.words, wish.replicas, tally, use)
-        if away is not None:
+        print_findings(policy, offer.words, tally, use)
+        if away is not None and policy.scope == "pod":
             print("Redis away changes nothing: with `scope: pod` each replica keeps the limits by itself.")
     if wish.chart is None:
         return VALID
-    several = f" · {wish.replicas} replicas" if wish.replicas > 1 else ""
+    several = f" · {policy.replicas} replicas" if policy.replicas > 1 else ""
     subtitle = f"{offer.words} · cap {rate.cap} in {rate.per:g} s{several}"
     try:
         wish.chart.write_text(svg(f"Waits of {policy.upstream}", subtitle, tally.slices(SLICES), away), "utf-8")

@@ -10,15 +10,17 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.config.problems import Problem, did_you_mean, enumerate_words
 from gateway.settings import Unsuitable, parse_duration
 from gateway.throttle.arrivals import Arrival, Draw
+from gateway.throttle.line import AGEING
 
 COLUMNS: Final = ("time", "lane", "tenant", "priority", "duration")
-PRIORITIES: Final = ("high", "normal", "low")
+_PRIORITIES: Final = tuple(AGEING)
 _MANY: Final = 20
 """Mistakes after which a trace is not read on."""
 _TIME: Final = "must be seconds, such as 12.5, or a moment, such as 2026-03-01T09:30:00Z"
@@ -37,7 +39,7 @@ class TraceInvalid(Exception):
 
 
 def read(path: Path, lanes: Sequence[str], draw: Draw, progress: Progress) -> list[Arrival]:
-    """Return the calls of the trace in the order of their times.
+    """Return the calls of the trace in the order of their times, the first of which becomes 0.
 
     What a row leaves out: the lane is the last one of `lanes`, the priority normal, the duration drawn.
 
@@ -55,8 +57,8 @@ def read(path: Path, lanes: Sequence[str], draw: Draw, progress: Progress) -> li
         raise TraceInvalid([Problem(str(path), 0, 0, "", "is not UTF-8; convert it first")]) from None
     if not arrivals:
         raise TraceInvalid([Problem(str(path), 0, 0, "", "holds no calls")])
-    arrivals.sort(key=lambda arrival: arrival.time)
-    return arrivals
+    begin = min(arrival.time for arrival in arrivals)
+    return sorted((arrival._replace(time=arrival.time - begin) for arrival in arrivals), key=itemgetter(0))
 
 
 def _watched(lines: Iterable[str], progress: Progress) -> Iterator[str]:
@@ -147,8 +149,8 @@ class _Reader:
         if lane is None:
             self._not_one_of(line, "lane", row["lane"], list(self._lanes))
         priority: Any = row.get("priority") or "normal"
-        if priority not in PRIORITIES:
-            self._not_one_of(line, "priority", priority, PRIORITIES)
+        if priority not in _PRIORITIES:
+            self._not_one_of(line, "priority", priority, _PRIORITIES)
         tenant = row.get("tenant") or ""
         if not isinstance(tenant, str):
             self._wrong(line, "tenant", "must be a text")

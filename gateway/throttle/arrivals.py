@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Priority = Literal["high", "normal", "low"]
+from gateway.throttle.line import Priority
 
 
 class Arrival(NamedTuple):
-    """A call that comes at `time` (seconds, on any clock) and that the vendor answers after `duration` seconds."""
+    """A call that comes at `time` (seconds since the begin) and that the vendor answers after `duration` seconds."""
 
     time: float
     lane: str

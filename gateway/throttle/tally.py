@@ -51,7 +51,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The calls that arrived in a stretch of time, `begin` until `end`, counted from the first arrival."""
+    """The calls that arrived in a stretch of time, `begin` until `end`."""
 
     begin: float
     end: float
@@ -85,7 +85,7 @@ class Tally:
         self._sends = array("d")
 
     def sent(self, now: float, arrival: Arrival, *, timed_out: bool) -> None:
-        """Note that a call was written to the vendor at `now`, which never goes back."""
+        """Note that a call was written to the vendor at `now`, which never goes back and begins with 0."""
         lane = self._lanes[arrival.lane]
         lane.arrived.append(arrival.time)
         lane.waits.append(now - arrival.time)
@@ -111,18 +111,18 @@ class Tally:
         return Use(allowed, _busiest(self._sends, per), self._share(allowed, span))
 
     def slices(self, most: int) -> list[Slice]:
-        """Cut the time from the first arrival to the last into at most so many equal parts."""
-        first, last = self._stretch()
+        """Cut the time until the last arrival into at most so many equal parts."""
+        last = self._last_arrival()
         served = [pair for lane in self._lanes.values() for pair in zip(lane.arrived, lane.waits, strict=True)]
         refused = [at for lane in self._lanes.values() for at in lane.turned_away]
-        count = min(most, max(1, (len(served) + len(refused)) // _FEWEST)) if last > first else 1
-        width = (last - first) / count
+        count = min(most, max(1, (len(served) + len(refused)) // _FEWEST)) if last else 1
+        width = last / count
         waits: list[list[float]] = [[] for _ in range(count)]
         away = [0] * count
         for at, wait in served:
-            waits[_place(at - first, width, count)].append(wait)
+            waits[_place(at, width, count)].append(wait)
         for at in refused:
-            away[_place(at - first, width, count)] += 1
+            away[_place(at, width, count)] += 1
         slices = []
         for place, (inside, turned) in enumerate(zip(waits, away, strict=True)):
             inside.sort()
@@ -134,17 +134,13 @@ class Tally:
     def _share(self, allowed: int, span: float) -> float:
         if not self._sends:
             return 0.0
-        first = self._stretch()[0]
-        until = max(self._sends[-1], first + span)
+        until = max(self._sends[-1], span)
         taken = sum(min(span, until - at) for at in self._sends)
-        return taken / (allowed * (until - first))
+        return taken / (allowed * until)
 
-    def _stretch(self) -> tuple[float, float]:
-        """Return when the first and the last call arrived; zeros when none did."""
-        columns = [column for lane in self._lanes.values() for column in (lane.arrived, lane.turned_away) if column]
-        if not columns:
-            return 0.0, 0.0
-        return min(min(column) for column in columns), max(max(column) for column in columns)
+    def _last_arrival(self) -> float:
+        columns = [column for lane in self._lanes.values() for column in (lane.arrived, lane.turned_away)]
+        return max((max(column) for column in columns if column), default=0.0)
 
 
 def _figures(lanes: Iterable[_Lane]) -> Figures:
@@ -179,5 +175,5 @@ def _busiest(times: Sequence[float], length: float) -> int:
     return most
 
 
-def _place(distance: float, width: float, count: int) -> int:
-    return min(int(distance / width), count - 1) if width else 0
+def _place(at: float, width: float, count: int) -> int:
+    return min(int(at / width), count - 1) if width else 0
