@@ -161,8 +161,8 @@ def _away(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     begin, dots, end = text.partition("..")
-    away = _seconds("--redis-away", begin), _seconds("--redis-away", end)
-    if not dots or away[0] >= away[1]:
+    away = (_seconds("--redis-away", begin), _seconds("--redis-away", end)) if dots else (0.0, 0.0)
+    if away[0] >= away[1]:
         raise Unusable("--redis-away: must be FROM..TO, the later one last, such as 2m..3m")
     return away
 

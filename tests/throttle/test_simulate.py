@@ -43,8 +43,8 @@ def trace(seed: int, rate: float, seconds: float) -> list[Arrival]:
 
 
 def on_a_grid(arrivals: list[Arrival]) -> list[Arrival]:
-    """The same with times that are multiples of 1/64 s, whose sums are exact: in virtual time aiolimiter would else set a
-    timer for now, again and again, when a drop is due but for a rounding."""
+    """The same with times that are multiples of 1/64 s, whose sums are exact: in virtual time aiolimiter would else set
+    a timer for now, again and again, when a drop is due but for a rounding."""
     return [
         each._replace(time=round(each.time * 64) / 64, duration=round(each.duration * 64) / 64) for each in arrivals
     ]
@@ -158,13 +158,16 @@ def test_no_window_is_over_the_cap_and_no_call_is_lost(
     assert total.longest is None or total.longest <= 5.0
 
 
-def test_a_full_queue_and_a_wait_that_is_too_long_are_refused() -> None:
-    """Of ten at once against one a minute: one goes, as many wait as may, and what cannot be served in time is told."""
-    limits = policy(
-        lanes=LANES[1:], scope="pod", rate={"cap": 1, "per": "60s"}, queue={"max_depth": 1, "max_wait": "150s"}
-    )
-    arrivals = [Arrival(0.0, "default", 0.1)] * 10
-    assert simulated(limits, arrivals).total().refused == {"queue-full": 6, "queue-timeout": 1}
+@pytest.mark.parametrize(
+    ("queue", "refused"),
+    [({"max_depth": 1, "max_wait": "10m"}, "queue-full"), ({"max_depth": 100, "max_wait": "150s"}, "queue-timeout")],
+)
+def test_refusals_are_told_by_their_kind(queue: dict[str, Any], refused: str) -> None:
+    """Of ten at once against one a minute one goes, one is next and one waits; there is no room or time for more."""
+    limits = policy(lanes=LANES[1:], scope="pod", rate={"cap": 1, "per": "60s"}, queue=queue)
+    found = simulated(limits, [Arrival(0.0, "default", 0.1)] * 10).total()
+    assert (found.served, found.refused) == (3, {refused: 7})
+    assert found.longest == pytest.approx(120.1)
 
 
 def test_a_call_longer_than_its_lanes_timeout_ends_there() -> None:
