@@ -27,8 +27,8 @@ def simulate(
 ) -> None:
     """Serve the arrivals, until the last call has ended, by as many replicas as the policy has, which take turns.
 
-    `arrivals` come in the order of time, from 0; Redis is `away` from the one time until the other. A fleet of one whose
-    Redis stays shares with nobody.
+    `arrivals` come in the order of time, from 0; Redis is `away` from the one time until the other. A fleet of one,
+    whose Redis stays, shares with nobody.
     """
     shared = policy.scope == "fleet" and (policy.replicas > 1 or away is not None)
     store = Store(away) if shared else None
