@@ -1,12 +1,13 @@
 """The composition root: what is built, and the road of a request, top to bottom.
 
-The one idea: the two chains below are lists, outermost frame first. Replies come back through the same frames.
+The one idea: a chain is a list, outermost frame first, and replies come back through the same frames. That of the
+ingress is below, that of the egress in `gateway.egress`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -21,18 +22,19 @@ from gateway.availability.layer import AvailabilityLayer
 from gateway.availability.probe import Probe
 from gateway.clock import SYSTEM, Clock
 from gateway.config import GatewaySettings, Loaded
+from gateway.config.policy import Policy
+from gateway.egress import Egress
 from gateway.errors import StartError
 from gateway.events import Event
 from gateway.exchange import Exchange, Handler, Layer, chain
 from gateway.lifecycle import Door, Parts, Signals
 from gateway.maintenance.layer import MaintenanceLayer
 from gateway.modes import token_layer
-from gateway.observability.journal import LIMITS, Journal
+from gateway.observability.journal import Journal
 from gateway.observability.lag import watch_lag
-from gateway.observability.layer import EgressObserver, IngressObserver
+from gateway.observability.layer import IngressObserver
 from gateway.observability.metrics import Metrics
 from gateway.observability.recorder import Recorder
-from gateway.observability.throttle_gauges import watch_throttle
 from gateway.pauses import watched
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.embedded import EmbeddedServer
@@ -40,9 +42,8 @@ from gateway.redis_client.eviction import watch_eviction
 from gateway.redis_client.settings import EMBEDDED
 from gateway.reload import Reload
 from gateway.rescue import RescueLayer
-from gateway.throttle.lanes import lane_selector
-from gateway.throttle.layer import ThrottleLayer
-from gateway.throttle.settings import PolicySettings
+from gateway.retry.buffer_layer import Room
+from gateway.throttle.redis_fleet import RedisFleet
 from gateway.tokens.around import around_tokens
 from gateway.tokens.jwks import JwksLayer
 from gateway.tokens.keys import Keys, Ring
@@ -52,7 +53,6 @@ from gateway.wire.forwarded import Forwarding
 from gateway.wire.routes import any_of, exactly, label
 from gateway.wire.server import Listener
 from gateway.wire.settings import LimitSettings
-from gateway.wire.vendor import VendorUpstream
 
 FAILED = 1
 DRAINED = 0
@@ -100,6 +100,8 @@ class Gateway:
         self._journal = Journal(clock, strict=tokens.require_redis)
         self._background: list[Work] = [partial(watch_lag, self._metrics, clock), self.reload.run]
         self._stack = AsyncExitStack()
+        self._room = Room()
+        self._egresses: list[Egress] = []
         self._standstill = Standstill()
         self._watched = watched(self.emit, self._standstill, clock)
         self._gate: Gate | None = None
@@ -113,10 +115,13 @@ class Gateway:
         """
         file = self._settings.file
         url = file.redis.url
+        fleets = any(policy.base_url and policy.scope == "fleet" for policy in self._settings.policies)
+        tokens = file.tokens.enabled or file.tokens.require_redis
+        # A fleet whose Redis would be this process's own is one replica: its limits need no books.
+        if not tokens and (url == EMBEDDED or not fleets):
+            self._metrics.without_redis()
+            return
         if url == EMBEDDED:
-            if not (file.tokens.enabled or file.tokens.require_redis):
-                self._metrics.without_redis()
-                return
             embedded = EmbeddedServer(file.redis.data_dir, self.emit)
             self._stack.push_async_callback(embedded.stop)
             url = await embedded.start()
@@ -138,34 +143,17 @@ class Gateway:
         """Return everything that is started and stopped."""
         file = self._settings.file
         health = Health(self._redis_state)
-        throttles: list[ThrottleLayer] = []
-        egress = []
         for policy in self._settings.policies:
-            if not policy.base_url:
-                continue  # off; the configuration's warnings have said so
-            throttle = ThrottleLayer(
-                policy, lane_of=lane_selector(policy, lambda route: any_of([route])), emit=self.emit, clock=self._clock
-            )
-            throttles.append(throttle)
-            self._background.append(throttle.throttle.run)
-            listener = Listener(
-                policy.upstream,
-                self._egress(policy, throttle),
-                forwarding=None,
-                limits=file.ingress.limits,
-                idle_timeout=None,
-                key=f"policies/{policy.upstream}: listen",
-            )
-            egress.append(Door(policy.upstream, listener, policy.listen))
-            _announce(policy)
+            if policy.base_url:  # else it is off; the configuration's warnings have said so
+                self._egresses.append(self._egress(policy))
         return Parts(
             ingress=Door("ingress", self._ingress_listener(), file.ingress.listen),
-            egress=egress,
+            egress=[egress.door(file.ingress.limits) for egress in self._egresses],
             admin=Door("admin", self._admin_listener(health), file.admin.listen),
             background=self._background,
             health=health,
             on_draining=lambda: self._metrics.draining.set(1),
-            release_queues=partial(_release, throttles),
+            release_queues=self._release_queues,
             wait=file.shutdown.wait,
             timeout=file.shutdown.timeout,
         )
@@ -175,7 +163,14 @@ class Gateway:
         ring = Ring.of(tokens) if keys and tokens.enabled else None
         # Keys for another mode wait for the restart that the mode waits for.
         serves = ring is not None and ring.serves(self._settings.file.tokens.mode)
-        return partial(setattr, keys, "ring", ring) if serves else lambda: None
+
+        def put_in_force() -> None:
+            if keys is not None and ring is not None and serves:
+                keys.ring = ring
+            for egress in self._egresses:
+                egress.follow(settings.policies)
+
+        return put_in_force
 
     def emit(self, event: Event) -> None:
         """Hand what a room reports to the metrics and to the log."""
@@ -234,17 +229,19 @@ class Gateway:
         self._background.append(layer.run)
         return [*layers, *around_tokens(tokens, layer, any_of, forwarding.authority)]
 
-    def _egress(self, policy: PolicySettings, throttle: ThrottleLayer) -> Handler:
+    def _egress(self, policy: Policy) -> Egress:
         """backend → vendor."""
-        vendor = VendorUpstream(policy.upstream, policy.base_url, self.emit, self._clock)
-        self._stack.push_async_callback(vendor.aclose)
-        watch_throttle(self._metrics, throttle.throttle.snapshot)
-        layers: list[Layer] = [
-            EgressObserver(self._metrics),
-            RescueLayer(policy.upstream, self._settings.file.ingress.errors, self.emit),
-            throttle,
-        ]
-        return chain(layers, vendor.handle)
+        redis, prefix = self._redis, self._settings.file.redis.key_prefix
+        fleet = RedisFleet(redis, policy.upstream, prefix) if redis is not None and policy.scope == "fleet" else None
+        shape = self._settings.file.ingress.errors
+        egress = Egress(policy, fleet, self._room, self._metrics, shape, self.emit, self._clock)
+        self._background.append(egress.throttle.throttle.run)
+        self._stack.push_async_callback(egress.aclose)
+        return egress
+
+    def _release_queues(self) -> None:
+        for egress in self._egresses:
+            egress.throttle.throttle.close()
 
     def _ingress_listener(self) -> Listener:
         ingress = self._settings.file.ingress
@@ -274,24 +271,3 @@ class Gateway:
 def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what no task or callback has handled, redacted like every other line."""
     log.error("Unhandled", problem=context.get("message"), exc_info=context.get("exception"))
-
-
-def _release(layers: Sequence[ThrottleLayer]) -> None:
-    for layer in layers:
-        layer.throttle.close()
-
-
-def _announce(policy: PolicySettings) -> None:
-    lanes = [{"lane": lane.name, "concurrency": lane.concurrency, "timeout": lane.timeout} for lane in policy.lanes]
-    log.info(
-        LIMITS,
-        upstream=policy.upstream,
-        scope=policy.scope,
-        rate_cap=policy.rate.cap,
-        rate_per=policy.rate.per,
-        guard=policy.rate.guard,
-        pace=policy.pace.model_dump() if policy.pace else None,
-        lanes=lanes,
-        max_depth=policy.queue.max_depth,
-        max_wait=policy.queue.max_wait,
-    )

@@ -156,7 +156,13 @@ class Exchange:
     queue_deadline: float | None = None
     """When its wait for an upstream's limits ends, on the monotonic clock; set by its first attempt, kept by others."""
     upstream_seconds: float = 0.0
-    """Time spent waiting for the upstream or for a permit, so that the gateway's own share can be told."""
+    """Time spent waiting for the upstream, so that the gateway's own share can be told."""
+    queue_seconds: float = 0.0
+    """Time spent waiting for a permit or a slot of the upstream's limits."""
+    attempts: int = 0
+    """How often it set out for the upstream."""
+    sent: bool = False
+    """Whether the upstream may have seen anything of the last attempt."""
 
 
 @dataclass(slots=True, eq=False)

@@ -23,6 +23,7 @@ PUBLIC: Final[dict[Code, str]] = {
     "upstream-timeout": "The service behind the gateway did not answer in time.",
     "queue-full": "Too many calls are waiting. Please try again later.",
     "queue-timeout": "The call waited too long for its turn. Please try again later.",
+    "breaker-open": "The service behind the gateway fails at present, and is left alone for a while.",
     "invalid-request": "The request is malformed.",
     "invalid-token": "The refresh token is not valid.",
     "not-found": "There is nothing of that name.",

@@ -12,11 +12,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.config.document import Document, KeyPath, dotted
+from gateway.config.policy import Policy
 from gateway.config.problems import Problem
 from gateway.config.root import FileSettings
 from gateway.config.validation import Checked
 from gateway.redis_client.settings import EMBEDDED
-from gateway.throttle.settings import PolicySettings
 
 Found = Iterator[Problem]
 
@@ -24,7 +24,7 @@ _LANES: Final = ("lanes",)
 _REPLICAS: Final = ("replicas",)
 
 
-def check_policy(policy: Checked[PolicySettings]) -> Found:
+def check_policy(policy: Checked[Policy]) -> Found:
     """Yield every error, warning and note about one policy."""
     settings, document = policy.settings, policy.document
     if policy.sound(_LANES):
@@ -38,7 +38,7 @@ def check_policy(policy: Checked[PolicySettings]) -> Found:
     yield from _replicas(policy)
 
 
-def _replicas(policy: Checked[PolicySettings]) -> Found:
+def _replicas(policy: Checked[Policy]) -> Found:
     settings, document = policy.settings, policy.document
     if not policy.sound(("scope",), _REPLICAS):
         return
@@ -53,7 +53,7 @@ def _replicas(policy: Checked[PolicySettings]) -> Found:
         yield document.problem(_REPLICAS, text, "warning")
 
 
-def _names(policy: Checked[PolicySettings]) -> Found:
+def _names(policy: Checked[Policy]) -> Found:
     first: dict[str, int] = {}
     for index, lane in enumerate(policy.settings.lanes):
         path = (*_LANES, index, "name")
@@ -62,7 +62,7 @@ def _names(policy: Checked[PolicySettings]) -> Found:
             yield policy.document.problem(path, text)
 
 
-def _matches(policy: Checked[PolicySettings]) -> Found:
+def _matches(policy: Checked[Policy]) -> Found:
     lanes, document = policy.settings.lanes, policy.document
     for index, lane in enumerate(lanes):
         path = (*_LANES, index, "match")
@@ -99,7 +99,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def check_upstreams(policies: Sequence[Checked[PolicySettings]]) -> Found:
+def check_upstreams(policies: Sequence[Checked[Policy]]) -> Found:
     """Yield an error for every policy of an upstream that another policy has."""
     first: dict[str, str] = {}
     for policy in policies:
@@ -111,21 +111,22 @@ def check_upstreams(policies: Sequence[Checked[PolicySettings]]) -> Found:
         first.setdefault(name, document.file)
 
 
-def check_shared(config: Checked[FileSettings], policies: Sequence[Checked[PolicySettings]]) -> Found:
+def check_shared(config: Checked[FileSettings], policies: Sequence[Checked[Policy]]) -> Found:
     """Yield an error for every policy whose replicas would each have a Redis of their own."""
     redis = config.settings.redis
     if not config.sound(("redis", "url"), ("redis", "allow_embedded")) or redis.url != EMBEDDED or redis.allow_embedded:
         return
     for policy in policies:
         settings = policy.settings
-        if policy.sound(("scope",), _REPLICAS, ("base_url",)) and settings.base_url and settings.scope == "fleet":
-            if settings.replicas > 1:
-                text = f"embedded is refused, because the {settings.replicas} replicas of {policy.document.file} would not "
-                text += "share it; name a shared Redis (REDIS_URL), or set redis.allow_embedded: true"
-                yield config.document.problem(("redis", "url"), text)
+        if not policy.sound(("scope",), _REPLICAS, ("base_url",)) or not settings.base_url:
+            continue
+        if settings.scope == "fleet" and settings.replicas > 1:
+            why = f"embedded is refused, because {settings.replicas} replicas of {policy.document.file} do not share it"
+            remedy = "name a shared Redis (REDIS_URL), or set redis.allow_embedded: true"
+            yield config.document.problem(("redis", "url"), f"{why}; {remedy}")
 
 
-def check_listeners(config: Checked[FileSettings], policies: Sequence[Checked[PolicySettings]]) -> Found:
+def check_listeners(config: Checked[FileSettings], policies: Sequence[Checked[Policy]]) -> Found:
     """Yield an error for every address that two listeners would share."""
     taken: list[tuple[Document, KeyPath, str]] = []
     for document, path, address in _listeners(config, policies):
@@ -139,7 +140,7 @@ def check_listeners(config: Checked[FileSettings], policies: Sequence[Checked[Po
 
 
 def _listeners(
-    config: Checked[FileSettings], policies: Sequence[Checked[PolicySettings]]
+    config: Checked[FileSettings], policies: Sequence[Checked[Policy]]
 ) -> Iterator[tuple[Document, KeyPath, str]]:
     ingress, admin, policy_key = ("ingress", "listen"), ("admin", "listen"), ("listen",)
     if config.sound(ingress):

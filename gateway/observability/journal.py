@@ -19,6 +19,7 @@ from gateway.events import Event
 from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.redis_client.events import EmbeddedExited, EvictionUnknown, KeysMayBeEvicted
 from gateway.rescue import Crashed, Refused
+from gateway.retry.events import BreakerChanged
 from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, LoginUnreadable, ReuseDetected
 
 MAINTENANCE: Final = "Authentication service in maintenance mode"
@@ -40,6 +41,7 @@ _WARNINGS: Final = frozenset(
         "upstream-timeout",
         "queue-full",
         "queue-timeout",
+        "breaker-open",
         "too-many-attempts",
         "forbidden-origin",
         "internal-error",
@@ -102,6 +104,7 @@ class Journal:
             ClaimsNotGiven: lambda e: self._count(self._claims, CLAIMS, reason=e.reason),
             ReuseDetected: lambda e: self._log.warning(REUSE, **asdict(e)),
             Audit: lambda e: self._audit.info("Token audit", audit=True, **_audit_fields(e)),
+            BreakerChanged: self._breaker_changed,
             Refused: self._gateway_error,
             Crashed: lambda e: self._log.error("Internal error", exc_info=e.error),
         }
@@ -138,6 +141,12 @@ class Journal:
         self._end(self._required, REDIS_REQUIRED)
         if self._strict:
             self._count(self._required, REDIS_REQUIRED)
+
+    def _breaker_changed(self, event: BreakerChanged) -> None:
+        if event.open:
+            self._log.warning("Breaker opened", upstream=event.upstream)
+        else:
+            self._log.info("Breaker closed", upstream=event.upstream)
 
     def _gateway_error(self, event: Refused) -> None:
         if event.code == "redis-required":

@@ -54,6 +54,9 @@ class Metrics:
         self.upstream_responses_total = counter(
             "upstream_responses_total", "Answers of an upstream by status.", "upstream", "code"
         )
+        self.upstream_retries_total = counter(
+            "upstream_retries_total", "Calls made again, by what the last attempt met.", "upstream", "reason"
+        )
         self.maintenance_active = gauge("maintenance_active", "1 while maintenance is on.")
         self.maintenance_responses_total = counter("maintenance_responses_total", "Requests answered by maintenance.")
         self.draining = gauge("draining", "1 while the gateway drains.")
@@ -81,6 +84,10 @@ class Metrics:
         )
         self.throttle_rate_limit = gauge("throttle_rate_limit", "Calls a window allowed.", "upstream")
         self.throttle_window_used_ratio = gauge("throttle_window_used_ratio", "Share of the window used.", "upstream")
+        self.throttle_degraded = gauge(
+            "throttle_degraded", "1 while a shared limit is kept by shares, because Redis cannot be asked.", "upstream"
+        )
+        self.breaker_open = gauge("breaker_open", "1 while the upstream is left alone, but for probes.", "upstream")
         self.config_last_reload_successful = gauge(
             "config_last_reload_successful", "1 while the configuration that was read last is the one in force."
         )

@@ -14,6 +14,7 @@ from gateway.events import Event
 from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.observability.metrics import Metrics
 from gateway.redis_client.events import CommandFailed, CommandFinished
+from gateway.retry.events import BreakerRefused, Retried
 from gateway.throttle.events import CallDispatched, CallFinished
 from gateway.tokens.events import ExcessFamiliesCleaned, FamiliesAtLogin, ReuseDetected, TokenOperation
 from gateway.wire.events import UpstreamFailed, UpstreamResponded
@@ -45,6 +46,7 @@ class Recorder:
         """`upstreams` are those whose counters exist before they have failed."""
         self._responses = Children(metrics.upstream_responses_total)
         self._errors = Children(metrics.upstream_errors_total)
+        self._retries = Children(metrics.upstream_retries_total)
         self._commands = Children(metrics.redis_command_duration_seconds)
         self._redis_errors = Children(metrics.redis_errors_total)
         self._operations = Children(metrics.token_operations_total)
@@ -65,6 +67,8 @@ class Recorder:
             ReuseDetected: lambda e: metrics.token_reuse_detected_total.inc(),
             CallDispatched: lambda e: self._waits(e.upstream, e.lane).observe(e.waited),
             CallFinished: self._finished,
+            BreakerRefused: lambda e: self._calls(e.upstream, e.lane, "breaker_open").inc(),
+            Retried: lambda e: self._retries(e.upstream, e.reason).inc(),
         }
         for upstream in upstreams:
             for reason in UPSTREAM_REASONS:

@@ -10,7 +10,7 @@ from typing import get_args
 
 from gateway.observability.metrics import Metrics
 from gateway.throttle.events import Outcome
-from gateway.throttle.snapshot import Snapshot
+from gateway.throttle.snapshot import LaneSnapshot, Snapshot
 
 
 def watch_throttle(metrics: Metrics, snapshot: Callable[[], Snapshot]) -> None:
@@ -19,15 +19,18 @@ def watch_throttle(metrics: Metrics, snapshot: Callable[[], Snapshot]) -> None:
     upstream = first.upstream
     metrics.throttle_rate_limit.labels(upstream).set_function(lambda: snapshot().cap)
     metrics.throttle_window_used_ratio.labels(upstream).set_function(lambda: snapshot().used_ratio)
-    for lane in range(len(first.lanes)):
-        _watch_lane(metrics, snapshot, upstream, lane)
+    metrics.throttle_degraded.labels(upstream).set_function(lambda: snapshot().degraded)
+    for lane in first.lanes:
+        _watch_lane(metrics, snapshot, upstream, lane.name)
 
 
-def _watch_lane(metrics: Metrics, snapshot: Callable[[], Snapshot], upstream: str, lane: int) -> None:
-    labels = (upstream, snapshot().lanes[lane].name)
-    metrics.throttle_queue_depth.labels(*labels).set_function(lambda: snapshot().lanes[lane].depth)
-    metrics.throttle_in_flight.labels(*labels).set_function(lambda: snapshot().lanes[lane].in_flight)
-    metrics.throttle_concurrency_limit.labels(*labels).set_function(lambda: snapshot().lanes[lane].concurrency)
-    metrics.throttle_queue_wait_seconds.labels(*labels)
-    for outcome in get_args(Outcome):
-        metrics.throttle_calls_total.labels(*labels, outcome)
+def _watch_lane(metrics: Metrics, snapshot: Callable[[], Snapshot], upstream: str, name: str) -> None:
+    def now() -> LaneSnapshot:
+        return next((lane for lane in snapshot().lanes if lane.name == name), LaneSnapshot(name, 0, 0, 0))
+
+    metrics.throttle_queue_depth.labels(upstream, name).set_function(lambda: now().depth)
+    metrics.throttle_in_flight.labels(upstream, name).set_function(lambda: now().in_flight)
+    metrics.throttle_concurrency_limit.labels(upstream, name).set_function(lambda: now().concurrency)
+    metrics.throttle_queue_wait_seconds.labels(upstream, name)
+    for outcome in (*get_args(Outcome), "breaker_open"):
+        metrics.throttle_calls_total.labels(upstream, name, outcome)

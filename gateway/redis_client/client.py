@@ -18,13 +18,15 @@ from gateway.events import Emit
 from gateway.redis_client.connection import Argument
 from gateway.redis_client.deployment import topology
 from gateway.redis_client.events import CommandFailed, CommandFinished
-from gateway.redis_client.failures import FAILURES, unavailable
+from gateway.redis_client.failures import FAILURES, kind_of, unavailable
 from gateway.redis_client.node import Ask, Node, Send
 from gateway.redis_client.scripts import Script
 from gateway.redis_client.settings import RedisSettings
+from gateway.redis_client.subscription import Heard, listen
 from gateway.redis_client.topology import Topology
 
 _PROBE_KEY_LIFE: Final = 60_000
+_LISTEN_PAUSE: Final = 1.0
 
 
 def _always() -> bool:
@@ -140,6 +142,19 @@ class RedisClient:
         is one such key for each slot, elsewhere `name` is the key.
         """
         return self._topology.sibling(key, name)
+
+    async def listen(self, channel: str, heard: Heard, lost: Callable[[], object]) -> None:
+        """Call `heard` with whatever is published on a channel, until cancelled; see `subscription`.
+
+        What is published while Redis is away, or while it is connected to again, is lost; `lost` is called whenever
+        that begins, or goes on. The gate is neither asked nor told.
+        """
+
+        def failed(error: Exception) -> None:
+            self._emit(CommandFailed("subscribe", kind_of(error)))
+            lost()
+
+        await listen(self._topology.dial, channel, heard, failed, _LISTEN_PAUSE)
 
     async def ping(self) -> None:
         """Ask whether Redis (on a cluster, every master) takes a write, on connections of its own and whatever

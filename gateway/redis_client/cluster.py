@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
+from gateway.redis_client.connection import Connection
 from gateway.redis_client.dial import Make
 from gateway.redis_client.directory import Directory
 from gateway.redis_client.failures import FAILURES, kind_of
@@ -61,6 +62,7 @@ class Cluster:
         """A server failed, or nothing is known yet: the map is read before the next command."""
         self._redirected = False
         """A redirect was met: the map is read by the next probe."""
+        self._dialled = 0
         self._reading = asyncio.Lock()
 
     async def ask(self, key: str, ask: Ask, *, repeat: bool) -> Any:
@@ -94,6 +96,13 @@ class Cluster:
         """See `Topology`."""
         async with asyncio.timeout(self._timeout):
             return await node.ask(ask)
+
+    async def dial(self) -> Connection:
+        """See `Topology`: any node will do, and they are tried in turn."""
+        masters = await self.masters()
+        self._dialled += 1
+        async with asyncio.timeout(self._timeout):
+            return await masters[self._dialled % len(masters)].dial()
 
     def sibling(self, key: str, name: str) -> str:
         """See `Topology`: there is one such key for each slot."""

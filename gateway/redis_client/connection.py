@@ -66,6 +66,17 @@ class Connection(asyncio.Protocol):
         if self._waiting:
             self._loop.call_later(patience, self._transport.abort)
 
+    def hand_over(self) -> asyncio.Transport:
+        """Give the connection away: from now on another protocol has it. Nothing may be under way.
+
+        Raises:
+            redis.exceptions.ConnectionError: when it broke already.
+        """
+        if not self.usable:
+            raise ConnectionBroke("the connection is closed")
+        self.usable = False
+        return self._transport
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be ready for commands."""
         self._transport = cast("asyncio.Transport", transport)

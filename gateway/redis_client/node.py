@@ -29,6 +29,8 @@ class Node:
 
     def __init__(self, make: Make, patience: float, host: str = "") -> None:
         self.host = host
+        self.dial = make
+        """Makes a connection for one purpose alone; whoever asked for it closes it."""
         self._shared = Link(make, patience)
         self._probing = Link(make, patience)
 

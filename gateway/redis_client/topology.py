@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
+from gateway.redis_client.connection import Connection
 from gateway.redis_client.dial import Make
 from gateway.redis_client.failures import FAILURES, kind_of
 from gateway.redis_client.node import Ask, Node
@@ -45,6 +46,10 @@ class Topology(Protocol):
 
     async def ask_node(self, node: Node, ask: Ask) -> Any:
         """Ask one of the `masters`."""
+        ...
+
+    async def dial(self) -> Connection:
+        """Return a new connection to a server that hears what is published anywhere; the caller closes it."""
         ...
 
     def sibling(self, key: str, name: str) -> str:
@@ -89,6 +94,17 @@ class OneMaster(ABC):
         """See `Topology`."""
         async with asyncio.timeout(self._timeout):
             return await node.ask(ask)
+
+    async def dial(self) -> Connection:
+        """See `Topology`."""
+        async with asyncio.timeout(self._timeout):
+            node = await self._master()
+            try:
+                return await node.dial()
+            except FAILURES as error:
+                if kind_of(error) in WORTHLESS:
+                    self._distrust(node)
+                raise
 
     def sibling(self, key: str, name: str) -> str:
         """See `Topology`."""

@@ -1,4 +1,4 @@
-"""The fleet's books in memory: the rules of `fleet.lua` in Python, for tests and for the simulator.
+"""The fleet's books in memory: the rules of the script in Python, for tests and for the simulator.
 
 The one idea: nothing is granted by the books unless everybody's sends are on them. An *epoch* is a stretch in which
 that is so; whoever must doubt it begins a new one, and then everybody first pushes what it sent (`gathering`), then
@@ -217,7 +217,7 @@ class Books:
         place = self.records[said.replica].lanes[lane.name]
         limit = self._limit(said, lane.name, now)
         held = sum(record.lanes[lane.name].held for record in self.records.values() if lane.name in record.lanes)
-        line = [turn for turn in self._others_in_line(said.replica, lane.name, now)]
+        line = list(self._others_in_line(said.replica, lane.name, now))
         room = limit - held
         granted = 0
         if granting and lane.wants and room > 0 and all(turn > place.turn for turn in line):

@@ -27,6 +27,11 @@ class State(Enum):
     DONE = "left, holds nothing"
 
 
+WAITING, ADMITTED, READY, GRANTED, RUNNING, DONE = State  # looked up several times a call, which an enum makes slow
+WAITS: Final = (WAITING, READY)
+"""The states in which a call waits, in a line or for a slot, and may give up."""
+
+
 class Lane:
     """A queue with its own concurrency."""
 
@@ -74,7 +79,7 @@ class Call:
     rank: float
     """Where it stands among the calls of its tenant: the lowest goes first."""
     deadline: float
-    state: State = State.WAITING
+    state: State = WAITING
     granted: float | None = None
     """When its last slot was taken."""
     watched: bool = False
@@ -85,11 +90,6 @@ class Call:
     """Its wait was reported; kept by the edge."""
     waiter: Any = None
     """What the edge wakes; the schedule never looks at it."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether it waits, in a line or for a slot."""
-        return self.state is State.WAITING or self.state is State.READY
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Final
 
-from gateway.throttle.call import Call
+from gateway.throttle.call import WAITS, Call
 
 _SLACK: Final = 64
 """Outdated entries that are not worth a clean-up."""
@@ -48,9 +48,9 @@ class Deadlines:
     def next(self) -> float:
         """Return the earliest deadline of a call that waits; infinity when none does."""
         queue, early = self._queue, self._early
-        while queue and not queue[0].waits:
+        while queue and queue[0].state not in WAITS:
             queue.popleft().watched = False
-        while early and not early[0][2].waits:
+        while early and early[0][2].state not in WAITS:
             heappop(early)[2].watched = False
         when = queue[0].deadline if queue else inf
         return early[0][0] if early and early[0][0] < when else when
@@ -66,7 +66,7 @@ class Deadlines:
 
     def _clean_up(self) -> None:
         for call in (*self._queue, *(entry[2] for entry in self._early)):
-            call.watched = call.waits
+            call.watched = call.state in WAITS
         self._queue = deque(call for call in self._queue if call.watched)
         self._early = [entry for entry in self._early if entry[2].watched]
         heapify(self._early)

@@ -1,9 +1,9 @@
 """The slots of a window that the fleet shares, as one replica's schedule sees them.
 
 The one idea: a slot is reserved on the fleet's books, for now or for a time to come, and belongs to the replica: which
-call takes it is decided when it is due. It is due when the store's clock has certainly reached it, and is lost when that
-clock may have passed it by more than `guard`. Every send is remembered for a span, so that it can be told again to books
-that were lost.
+call takes it is decided when it is due. It is due when the store's clock has certainly reached it, and is lost when
+that clock may have passed it by more than `guard`. Every send is remembered for a span, so that it can be told again to
+books that were lost.
 
 While the books cannot be asked, a window of the replica's own stands in for them (`gateway.throttle.share`); while they
 are about to open again, nothing is sent at all.
@@ -141,16 +141,14 @@ class FleetSlots:
             self._seen.push(due)
 
     def see(self, log: Iterable[tuple[int, bool]], asked: float) -> None:
-        """Take in a view of the fleet's log that was asked for then (store time in microseconds, whether it is ours)."""
-        sure = self.clock.surely_at(0.0)
-        self._log = [at / MICROSECONDS + sure for at, _ in log]
+        """Take in a view of the fleet's log that was asked for then (store time in us, whether it is its own)."""
+        self._log = [self.clock.surely_at(at / MICROSECONDS) for at, _ in log]
         self._seen_at = asked
         self._seen.load(self._log)
 
     def in_force(self, cap: int, span: float) -> None:
         """Learn which limit is in force for the fleet; it may be another replica's."""
-        if (cap, span) != (self._seen.cap, self._seen.span):  # every answer tells it, and a change copies the log
-            self._seen.resize(cap, span - self.guard, self.guard)
+        self._seen.resize(cap, span - self.guard, self.guard)
 
     def resize(self, cap: int, per: float, guard: float) -> None:
         """Change this replica's own numbers; what is in force the books will tell."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from random import SystemRandom
+from typing import Final
 
 from gateway.clock import SYSTEM, Clock
 from gateway.errors import GatewayError
@@ -18,9 +20,14 @@ from gateway.throttle.body import CallBody, timed_out
 from gateway.throttle.call import Call
 from gateway.throttle.events import Outcome
 from gateway.throttle.lanes import Standing
+from gateway.throttle.retry_after import retry_after
 from gateway.throttle.settings import PolicySettings
 from gateway.throttle.sharing import Sharing
 from gateway.throttle.throttler import Throttle
+
+_RANDOM: Final = SystemRandom().random
+_JITTER: Final = 0.1
+"""The largest part by which a pause is longer than the upstream asks for."""
 
 
 class ThrottleLayer:
@@ -40,10 +47,13 @@ class ThrottleLayer:
         lane_of: Callable[[Exchange], str],
         emit: Emit = ignore,
         clock: Clock = SYSTEM,
+        random: Callable[[], float] = _RANDOM,
         sharing: Sharing | None = None,
     ) -> None:
         self.throttle = Throttle(policy, emit=emit, clock=clock, sharing=sharing)
         self._now = clock.monotonic
+        self._wall = clock.wall
+        self._random = random
         self._put_in_force(policy, lane_of)
 
     def adapt(self, policy: PolicySettings, lane_of: Callable[[Exchange], str]) -> None:
@@ -52,7 +62,7 @@ class ThrottleLayer:
         self.throttle.adapt(policy)
 
     def _put_in_force(self, policy: PolicySettings, lane_of: Callable[[Exchange], str]) -> None:
-        self._lane_of = lane_of
+        self.lane_of = lane_of
         self._timeouts = {lane.name: lane.timeout for lane in policy.lanes}
         self._standing = Standing(policy.queue)
 
@@ -62,7 +72,7 @@ class ThrottleLayer:
         Raises:
             GatewayError: `queue-full` or `queue-timeout` with the estimated wait, `upstream-timeout`, `shutting-down`.
         """
-        lane, timeouts = self._lane_of(exchange), self._timeouts
+        lane, timeouts = self.lane_of(exchange), self._timeouts
         arrived = self._now()
         try:
             call = await self.throttle.enter(
@@ -72,7 +82,7 @@ class ThrottleLayer:
                 deadline=exchange.queue_deadline,
             )
         finally:
-            exchange.upstream_seconds += self._now() - arrived
+            exchange.queue_seconds += self._now() - arrived
         exchange.queue_deadline = call.deadline
         timeout = self._timeouts.get(call.lane.name, timeouts[lane])  # it may have been moved, or its lane be gone
         passage = _Passage(self.throttle, call, exchange, timeout, self._now)
@@ -87,6 +97,8 @@ class ThrottleLayer:
             if passage.limit.expired():
                 raise timed_out() from None
             raise
+        if reply.status in (429, 503):
+            self._heed(lane, reply)
         reply.body = CallBody(
             reply.body,
             self.throttle,
@@ -96,6 +108,18 @@ class ThrottleLayer:
             empty=exchange.method == "HEAD" or reply.status in (101, 204, 304) or reply.body.length == 0,
         )
         return reply
+
+    def in_time(self, exchange: Exchange) -> bool:
+        """Whether another attempt of the exchange might be dispatched before its deadline, for all a pause says."""
+        deadline = exchange.queue_deadline
+        return deadline is None or max(self._now(), self.throttle.paused_until(self.lane_of(exchange))) <= deadline
+
+    def _heed(self, lane: str, reply: Reply) -> None:
+        """Pause the lane for as long as the upstream asks for, and a little longer, so that replicas do not all come
+        back at once."""
+        seconds = retry_after(reply.headers, self._wall())
+        if seconds:
+            self.throttle.pause(lane, seconds * (1 + _JITTER * self._random()))
 
 
 class _Passage:
@@ -126,7 +150,7 @@ class _Passage:
             self.refusal = error
             raise
         finally:
-            self._exchange.upstream_seconds += self._now() - asked
+            self._exchange.queue_seconds += self._now() - asked
         self.limit.reschedule(asyncio.get_running_loop().time() + self._timeout)
 
     def on_unsent(self) -> None:

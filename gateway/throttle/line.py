@@ -62,23 +62,18 @@ class Line:
         tenant, classes = next(iter(self._tenants.items()))
         if len(classes) == 1:
             (calls,) = classes.values()
-            call = next(iter(calls))
         else:
-            call = min((next(iter(calls)) for calls in classes.values()), key=_rank)
+            calls = classes[min((next(iter(calls)) for calls in classes.values()), key=_rank).priority]
         self._tenants.move_to_end(tenant)
-        self.remove(call)
+        call, _ = calls.popitem(last=False)
+        self._left(call, calls)
         return call
 
     def remove(self, call: Call) -> None:
         """Take `call` out, wherever it stands."""
-        classes = self._tenants[call.tenant]
-        calls = classes[call.priority]
+        calls = self._tenants[call.tenant][call.priority]
         del calls[call]
-        self.size -= 1
-        if not calls:
-            del classes[call.priority]
-            if not classes:
-                del self._tenants[call.tenant]
+        self._left(call, calls)
 
     def ahead(self, tenant: str, priority: Priority) -> int:
         """Return how many of the calls here, at least, would go before one that came now."""
@@ -86,3 +81,12 @@ class Line:
         before = sum(len(calls) for other, calls in own.items() if AGEING[other] <= AGEING[priority])
         others = (classes for name, classes in islice(self._tenants.items(), _SIZED_UP) if name != tenant)
         return before + sum(min(before, sum(map(len, classes.values()))) for classes in others)
+
+    def _left(self, call: Call, calls: OrderedDict[Call, None]) -> None:
+        """Note that `call` was taken out of `calls`, and keep no map that is empty."""
+        self.size -= 1
+        if not calls:
+            classes = self._tenants[call.tenant]
+            del classes[call.priority]
+            if not classes:
+                del self._tenants[call.tenant]

@@ -21,8 +21,9 @@ FAREWELL: Final = 0.5
 """Seconds that the last statement of a gateway that ends may take."""
 
 
-Listen = Callable[[Callable[[], None], Callable[[], None]], Coroutine[Any, Any, None]]
-"""Calls the first for each message on the books' channel, the second when the line to them breaks; until cancelled."""
+Listen = Callable[[Callable[[bytes], None], Callable[[], None]], Coroutine[Any, Any, None]]
+"""Calls the first with each message of the books (the name of the replica that caused the news; empty when listening
+has begun), the second when the line to them breaks; until cancelled."""
 
 
 class Link:
@@ -77,12 +78,13 @@ class Link:
             self._replica.answered(answer, sent, self._now())
         self._changed()
 
-    def _heard(self) -> None:
-        self._replica.hurry()
-        self._poked.set()
+    def _heard(self, message: bytes) -> None:
+        if message != self._replica.name.encode():
+            self._replica.hurry()
+            self._poked.set()
 
     def _lost(self) -> None:
-        """The server has changed or gone: what it knew last may be lost with it, so it is told all before it is asked."""
+        """The server has changed or gone: what it knew last may be lost, so it is told all before it is asked."""
         self._replica.failed(self._now())
         self._changed()
         self._poked.set()

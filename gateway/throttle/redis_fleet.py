@@ -1,20 +1,22 @@
 """The fleet's books in Redis: two keys a policy, one script a statement.
 
-The one idea: a decision is one round trip and is judged by Redis's clock alone; what is decided stands in `fleet.lua`,
-and this only puts a statement into words and takes the answer apart. Both keys of a policy carry the same hash tag.
+The one idea: a decision is one round trip and is judged by Redis's clock alone. What is decided stands in `books.lua`
+and `fleet.lua`; this only puts a statement into words and takes the answer apart.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.scripts import load
 from gateway.throttle.fleet import Answer, LaneAnswer, Statement
 
-_SCRIPT: Final = load("gateway.throttle", "fleet")
+_SCRIPT: Final = load("gateway.throttle", "fleet", prelude="books")
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+_FIELDS: Final = tuple(Statement.__slots__)
 
 
 class RedisFleet:
@@ -32,16 +34,20 @@ class RedisFleet:
     async def tell(self, statement: Statement) -> Answer:
         """Make a statement, see `Fleet`."""
         reply = await self._client.run(_SCRIPT, self.keys, (self.channel, _words(statement)))
-        return _answer(reply, view=statement.view)
+        return _answer(reply)
+
+    async def listen(self, heard: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        """Hear of the books' news, see `gateway.throttle.link.Listen`."""
+        await self._client.listen(self.channel, heard, lost)
 
 
 def _words(statement: Statement) -> str:
-    fields = {name: getattr(statement, name) for name in Statement.__slots__}
+    fields = {name: getattr(statement, name) for name in _FIELDS}
     fields["lanes"] = [(lane.name, lane.limit, lane.held, lane.wants) for lane in statement.lanes]
-    return json.dumps(fields, separators=(",", ":"))
+    return _json(fields)
 
 
-def _answer(reply: Sequence[Any], *, view: bool) -> Answer:
+def _answer(reply: Sequence[Any]) -> Answer:
     now, verdict, epoch, lanes, slots, rank, replicas, cap, span, used, following, log, data_lost = reply
     return Answer(
         now=now,
@@ -58,7 +64,7 @@ def _answer(reply: Sequence[Any], *, view: bool) -> Answer:
         span=span,
         used=used,
         next=following,
-        log=tuple((time, bool(mine)) for time, mine in _pairs(log)) if view else None,
+        log=tuple((time, bool(mine)) for time, mine in _pairs(log)) if log is not None else None,
         data_lost=bool(data_lost),
     )
 

@@ -1,8 +1,8 @@
 """One replica of a fleet: what it tells the books, and what it makes of the answers.
 
 The one idea: the replica states facts (the permits it holds, the sends it made, what it wants), never changes. So a
-statement that was lost is simply made again, and books that were lost are filled again by the next statements. Where the
-replica stands is one of five words:
+statement that was lost is simply made again, and books that were lost are filled again by the next statements. Where
+the replica stands is one of five words:
 
 - `new`: it knows nothing yet, and has sent nothing.
 - `shared`: the books are complete, and it takes permits and slots from them.
@@ -33,6 +33,8 @@ POLL: Final = 0.25
 """Seconds after which a permit that was not to be had, or the books' next phase, is asked for again."""
 VIEW: Final = 0.5
 """Seconds after which a view of the log is asked for again, so that the last one is never older than a second."""
+ABSENT: Final = 10.0
+"""Seconds for which a replica that was live is remembered: books that were lost have to wait for it."""
 NOTICE: Final = 2.0
 """Seconds within which every replica notices that the books are gone."""
 
@@ -59,7 +61,10 @@ class Replica:
         self._epoch = ""
         self._phase = ("", "")
         self._rank: int | None = None
-        self._known: tuple[str, ...] = ()
+        self._seen: dict[str, float] = {}
+        """Replicas that were live, and when that was told last."""
+        self._replicas = 1
+        """How many are live."""
         self._cap, self._span = slots.cap, slots.span
         """The limit in force for the fleet."""
         self._stated: tuple[LaneStatement, ...] = ()
@@ -88,7 +93,7 @@ class Replica:
     @property
     def fleet(self) -> int:
         """Replicas that divide a share: as many as there may be, or as were seen if that is more."""
-        return max(self.replicas, len(self._known))
+        return max(self.replicas, self._replicas)
 
     # What is owed to the books.
 
@@ -103,6 +108,7 @@ class Replica:
         if leaving:
             self.standing = "leaving"
         self._number += 1
+        self._seen = {other: at for other, at in self._seen.items() if now - at <= ABSENT}
         self._asked, self._stated_as = now, self.standing
         shared = self.standing == "shared"
         for lane in self.schedule.lanes.values():
@@ -123,7 +129,7 @@ class Replica:
             epoch=self._epoch,
             standing=self.standing,
             reset=self._jumped,
-            known=tuple(other for other in self._known if other != self.name),
+            known=tuple(other for other in self._seen if other != self.name),
             sends=tuple(sends),
             cap=self.slots.cap,
             span=round(self.slots.span * MICROSECONDS),
@@ -145,7 +151,9 @@ class Replica:
         steady = self.slots.clock.observe(sent, received, answer.now / MICROSECONDS)
         self._told = self._telling if answer.epoch == self._epoch else 0
         self._epoch, self._acknowledged = answer.epoch, self._number
-        self._rank, self._known = answer.rank, answer.replicas
+        self._rank = answer.rank
+        self._replicas = len(answer.replicas)
+        self._seen |= dict.fromkeys(answer.replicas, received)
         self._cap, self._span = answer.cap, answer.span / MICROSECONDS
         self.slots.in_force(self._cap, self._span)
         self._jumped = not steady

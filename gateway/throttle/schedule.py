@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf
 
-from gateway.throttle.call import Call, Lane, Rejected, State
+from gateway.throttle.call import ADMITTED, DONE, GRANTED, READY, RUNNING, WAITING, Call, Lane, Rejected
 from gateway.throttle.deadlines import Deadlines
 from gateway.throttle.forecast import earliest, expected_wait
 from gateway.throttle.line import AGEING, Priority
@@ -119,12 +119,12 @@ class Schedule:
         Otherwise it waits for `dispatch`: behind those that were ready before it, or first when it had a slot already
         and needs another one.
         """
-        if call.state is State.RUNNING:
+        if call.state is RUNNING:
             self._withdraw(call)
         if call.lane.paused_until <= now and self._ready.first(now) is None and self._take(now, call):
-            call.state = State.RUNNING
+            call.state = RUNNING
             return True
-        call.state = State.READY
+        call.state = READY
         self._ready.add(call)
         self._deadlines.add(call, self.depth + self._ready.size)
         return False
@@ -136,14 +136,14 @@ class Schedule:
         """
         assert call.granted is not None
         if now - call.granted <= self.window.guard:
-            call.state = State.RUNNING
+            call.state = RUNNING
             return True
         self._withdraw(call)
         return False
 
     def unsent(self, call: Call) -> None:
         """Say that `call` could not use its slot: nothing was written, the slot is free, and it will `ask` anew."""
-        assert call.state is State.RUNNING
+        assert call.state is RUNNING
         assert call.granted is not None
         self.window.refund(call.granted)
         if self.pace is not None:
@@ -153,23 +153,23 @@ class Schedule:
     def leave(self, now: float, call: Call) -> bool:
         """Take `call` out, whatever its state, and take back all it holds; False when it had left before."""
         state, lane = call.state, call.lane
-        if state is State.DONE:
+        if state is DONE:
             return False
-        call.state = State.DONE
-        if state is State.WAITING:
+        call.state = DONE
+        if state is WAITING:
             lane.waiting.remove(call)
             self.depth -= 1
             return True
         lane.in_flight -= 1
-        if state is State.ADMITTED or state is State.READY:
+        if state is ADMITTED or state is READY:
             lane.pending -= 1
-            if state is State.READY:
+            if state is READY:
                 self._ready.remove(call)
             return True
         assert call.granted is not None
         if self._ageing is not None:
             self._ageing.ends(call)
-        if state is State.GRANTED:
+        if state is GRANTED:
             self.window.refund(call.granted)
         else:
             lane.ran(now - call.granted)
@@ -195,7 +195,7 @@ class Schedule:
         granted: list[Call] = []
         while self._ready.size and (call := self._ready.first(now)) is not None and self._take(now, call):
             self._ready.remove(call)
-            call.state = State.GRANTED
+            call.state = GRANTED
             granted.append(call)
         return granted
 
@@ -274,14 +274,17 @@ class Schedule:
         """Return whether, its permits aside, the next call of a lane may be admitted."""
         if lane.paused_until > now:
             return False
-        # The calls of a paused lane take no slot soon.
-        claims = sum(other.pending for other in self.lanes.values() if other.paused_until <= now) if lane.pending else 0
-        if claims and claims >= self.window.free(now):
-            return False
+        if lane.pending:
+            free = self.window.free(now)
+            for other in self.lanes.values():
+                if other.paused_until <= now:  # the calls of a paused lane take no slot soon
+                    free -= other.pending
+            if free <= 0:
+                return False
         return self._ageing is None or self._ageing.room(now, lane)
 
     def _admit(self, call: Call) -> None:
-        call.state = State.ADMITTED
+        call.state = ADMITTED
         call.lane.in_flight += 1
         call.lane.pending += 1
 
@@ -302,5 +305,5 @@ class Schedule:
         """Put `call` back to where it has a permit and no slot; the slot it had stays counted."""
         if self._ageing is not None:
             self._ageing.ends(call)
-        call.state = State.ADMITTED
+        call.state = ADMITTED
         call.lane.pending += 1

@@ -2,8 +2,8 @@
 
 The one idea: an answer tells the store's time, and that time lay between the sending of the question and the coming of
 the answer. So each answer bounds how far the store's clock is ahead of this process's monotonic one, and the bounds of
-many answers together are far tighter than the slowest of them. Whatever hangs on the store's time is then decided by the
-bound that errs on the safe side. Bounds that exclude each other mean that the store's clock was set.
+many answers together are far tighter than the slowest of them. Whatever hangs on the store's time is then decided by
+the bound that errs on the safe side. Bounds that exclude each other mean that the store's clock was set.
 """
 
 from __future__ import annotations

@@ -101,8 +101,10 @@ class Throttle:
             now = self._now()
             if self._schedule.confirm(now, call):
                 break
-        if self._schedule.depth:
-            self._pump(now)
+        else:
+            # A call that goes takes a slot with it, so it makes room for another only when its lane has none under way.
+            if self._schedule.depth and not call.lane.pending:
+                self._pump(now)
         if not call.told:
             call.told = True
             self._emit(CallDispatched(self.upstream, call.lane.name, call.waited))
@@ -124,6 +126,10 @@ class Throttle:
     def pause(self, lane: str, seconds: float) -> None:
         """Let nothing of `lane` go for so long, because the upstream asked for it; what runs goes on."""
         self._schedule.pause(lane, self._now() + seconds)
+
+    def paused_until(self, lane: str) -> float:
+        """Return the time at which the last pause of `lane` ends, or ended."""
+        return self._schedule.lanes[lane].paused_until
 
     def adapt(self, policy: PolicySettings) -> None:
         """Put other limits in force at once: calls keep their places, and what is in flight drains."""

@@ -136,7 +136,7 @@ class Window:
         self._log = [*times, *[0.0] * (self.cap - len(times))]
 
     def push(self, at: float) -> None:
-        """Note a slot that was granted elsewhere, no earlier than any other; the oldest gives way when there is no room."""
+        """Note a slot that was granted elsewhere, no earlier than any other; the oldest gives way for want of room."""
         if self._count == len(self._log):
             self._first = (self._first + 1) % len(self._log)
             self._count -= 1

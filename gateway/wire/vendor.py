@@ -76,6 +76,8 @@ class VendorUpstream:
         url = self._url(exchange.target)
         call = Call(exchange, self._clock)
         marker = CALL.set(call)
+        exchange.attempts += 1
+        exchange.sent = False
         started = self._clock.monotonic()
         try:
             response = await self._request(exchange, url, call)

@@ -54,6 +54,10 @@ class Call:
         finally:
             self.waited += self._clock.monotonic() - started
 
+    def sends(self) -> None:
+        """Note that the next thing is the first byte."""
+        self._exchange.sent = True
+
     def unsent(self) -> None:
         """Give the permit back: the connection it was meant for is gone."""
         if self._exchange.on_unsent is not None:
@@ -100,6 +104,7 @@ class VendorConnector(aiohttp.TCPConnector):
                 connection.release()
                 raise
             if not connection.closed:
+                call.sends()
                 return connection
             connection.close()  # the vendor did not wait as long
             call.unsent()

@@ -83,6 +83,8 @@ class Offer:
     """When the vendor's answers came (monotonic s)."""
     dead: set[int] = field(default_factory=set)
     """Places of gateways that are called no more."""
+    saturated: dict[str, Any] = field(default_factory=dict)
+    """What the vendor had seen when the offer ended: until then there was more to do than the limits allow."""
     _token: str = ""
 
     async def log_in(self) -> None:
@@ -101,8 +103,8 @@ class Offer:
         async with self.client.post(self.witness + "/_simulator/reset"):
             pass
 
-    async def run(self, seconds: float) -> float:
-        """Make the offer for so long, and wait for what still waits; return the seconds that took."""
+    async def run(self, seconds: float) -> None:
+        """Make the offer for so long, and wait for what still waits."""
         began = time.monotonic()
         pause, number = PER / CAP / OFFERED, 0
         async with asyncio.TaskGroup() as calls:
@@ -112,7 +114,7 @@ class Offer:
                 if place not in self.dead:
                     calls.create_task(self._call(self.gateways[place], LONG_CALL if number % 5 == 0 else SHORT_CALL))
                 number += 1
-        return time.monotonic() - began
+            self.saturated = await self.report()
 
     async def report(self) -> dict[str, Any]:
         """Return what the vendor saw."""

@@ -26,6 +26,14 @@ redis.call('TIME')
 redis.call('HSET', key, 'a', 1, 'b', 2)
 redis.call('HDEL', key, 'b')
 redis.call('PEXPIRE', key, 60000)
+local log = key .. ':log'
+redis.call('ZADD', log, 'NX', 1, 'a')
+redis.call('ZADD', log, 2, 'b')
+redis.call('ZREM', log, 'b')
+redis.call('ZREMRANGEBYSCORE', log, '-inf', redis.call('ZSCORE', log, 'a'))
+redis.call('ZRANGE', log, -1, -1, 'WITHSCORES')
+redis.call('ZCARD', log)
+redis.call('PUBLISH', 'gw:news', 'a')
 return { redis.call('HGET', key, 'a'), redis.call('HEXISTS', key, 'b'), redis.call('EXISTS', key) }
 """
 
@@ -41,7 +49,10 @@ def test_every_command_of_a_script_and_of_a_room_is_named() -> None:
     """A script that begins to use another command fails here, and not at an operator whose user may not."""
     scripts = " ".join(file.read_text("utf-8") for file in HOME.rglob("*.lua"))
     rooms = " ".join(file.read_text("utf-8") for file in HOME.rglob("*.py"))
-    used = {*re.findall(r"redis\.p?call\('([A-Z]+)'", scripts), *re.findall(r"\.call\(\s*\"([A-Z]+)\"", rooms)}
+    used = {
+        *re.findall(r"redis\.p?call\('([A-Z]+)'", scripts),
+        *re.findall(r"\.(?:call|_send)\(\s*\"([A-Z]+)\"", rooms),
+    }
     assert {command.lower() for command in used} <= BESIDES
 
 
@@ -52,7 +63,12 @@ async def test_the_user_of_the_page_may_do_what_the_gateway_does(shared_valkey: 
     await client.ping()
     assert await client.run(script("everything", EVERYTHING), ["gw:t:{ann}"], []) == [b"1", 0, 1]
     assert await client.call("HGETALL", "gw:t:{ann}") == [b"a", b"1"]
-    for refused in (client.call("GET", "elsewhere"), client.call("CONFIG", "GET", "*"), client.call("KEYS", "gw:*")):
+    for refused in (
+        client.call("GET", "elsewhere"),
+        client.call("CONFIG", "GET", "*"),
+        client.call("KEYS", "gw:*"),
+        client.call("PUBLISH", "elsewhere", "a"),
+    ):
         with pytest.raises(StoreUnavailable) as caught:
             await refused
         assert caught.value.kind == "auth"

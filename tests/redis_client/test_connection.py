@@ -161,3 +161,12 @@ async def test_an_error_within_a_reply_is_part_of_it() -> None:
     one, error = await reply
     assert one == 1
     assert isinstance(error, ResponseError)
+
+
+async def test_a_connection_that_was_handed_over_is_no_longer_its_own() -> None:
+    """given a connection that is handed over, then it takes no commands any more; one that broke cannot be."""
+    connection, transport = connected()
+    assert connection.hand_over() is transport
+    assert not connection.usable
+    with pytest.raises(ConnectionBroke):
+        connection.hand_over()

@@ -30,7 +30,7 @@ class Store:
         """Its clock less the loop's."""
         self.away = False
         self.asked = 0
-        self._listeners: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self._listeners: list[tuple[Callable[[bytes], None], Callable[[], None]]] = []
         self._saved: tuple[float, Books] | None = None
 
     async def tell(self, statement: Statement) -> Answer:
@@ -39,16 +39,18 @@ class Store:
         await asyncio.sleep(self.delay)
         if self.away:
             raise StoreUnavailable("connection", "throttle")
+        told = self.books.told
         answer = self.books.tell(statement, self.now())
+        news = self.books.told > told
         await asyncio.sleep(self.delay)
         if self.away:
             raise StoreUnavailable("connection", "throttle")
-        for heard, _ in self._listeners:
-            asyncio.get_running_loop().call_later(self.delay, heard)
+        for heard, _ in self._listeners if news else ():
+            asyncio.get_running_loop().call_later(self.delay, heard, statement.replica.encode())
         return answer
 
-    async def listen(self, heard: Callable[[], None], lost: Callable[[], None]) -> None:
-        """Hear of every statement, until cancelled."""
+    async def listen(self, heard: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        """Hear of the news, until cancelled."""
         self._listeners.append((heard, lost))
         try:
             await asyncio.Event().wait()

@@ -125,7 +125,7 @@ async def test_a_call_that_waited_long_enough_is_refused_and_the_vendor_untouche
     with pytest.raises(GatewayError, match="queue-timeout"):
         await through.handle(exchange, vendor)
     assert now() - began == pytest.approx(5.0, abs=0.01)
-    assert exchange.upstream_seconds == now() - began
+    assert exchange.queue_seconds == now() - began
     await running
     assert len(vendor.writes) == 1
     assert sorted(recorder.outcomes) == ["ok", "queue_timeout"]
@@ -302,7 +302,7 @@ def test_the_outcome_of_a_call(status: int, error: Exception | None, outcome: st
 
 @virtual
 async def test_the_time_in_line_and_for_the_slot_is_told() -> None:
-    """The wait is reported with the dispatch, and counted as not the gateway's own; connecting is the upstream's."""
+    """The wait is reported with the dispatch, and kept with the exchange; connecting is the upstream's."""
     recorder, vendor = Recorder(), Vendor(connect=1.0)
     through = layer(policy(1, "10s", concurrency=1), recorder)
     first, second = Exchange("GET", b"/", []), Exchange("GET", b"/", [])
@@ -312,10 +312,10 @@ async def test_the_time_in_line_and_for_the_slot_is_told() -> None:
         await reply.body.aclose()
 
     await asyncio.gather(carry(first), carry(second))
-    assert (first.upstream_seconds, recorder.waits[0]) == (0.0, 0.0)
+    assert (first.queue_seconds, recorder.waits[0]) == (0.0, 0.0)
     # In line for 1 s, connected at 2 s, and the slot of 1 s is free again at 11.05 s.
     assert recorder.waits[1] == pytest.approx(1.0 + 9.05, abs=0.01)
-    assert second.upstream_seconds == pytest.approx(recorder.waits[1])
+    assert second.queue_seconds == pytest.approx(recorder.waits[1])
 
 
 @virtual

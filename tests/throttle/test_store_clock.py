@@ -32,7 +32,7 @@ def test_the_bounds_hold_the_truth_and_get_no_wider_by_asking(
 
 @pytest.mark.parametrize("step", [-3600.0, -0.2, 0.2, 3600.0])
 def test_a_step_beyond_the_tolerance_is_noticed_once(step: float) -> None:
-    """Given a clock that is set by more than the tolerance, then the next answer tells it, and the one after is good."""
+    """Given a clock that is set by more than the tolerance, then the next answer tells it, and later ones are good."""
     clock = StoreClock(0.05)
     assert clock.observe(10.0, 10.001, 500.0)
     assert not clock.observe(11.0, 11.001, 501.0 + step)

@@ -1,0 +1,105 @@
+"""Leaves an upstream alone that fails again and again, and tells its callers at once.
+
+The one idea: one breaker, asked twice. `BreakerDoor` stands before anything is read or waits, so that nobody queues for
+an upstream that is down; `BreakerLayer` stands around each attempt, and hears how it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.clock import SYSTEM, Clock
+from gateway.errors import GatewayError
+from gateway.events import Emit, ignore
+from gateway.exchange import Exchange, Handler, Reply
+from gateway.retry.breaker import Breaker, Refused, Verdict
+from gateway.retry.events import BreakerChanged, BreakerRefused
+from gateway.retry.settings import BreakerSettings
+
+_FAILURES: Final = frozenset(("upstream-unreachable", "upstream-timeout"))
+
+
+class BreakerLayer:
+    """The breaker of `upstream`, around each attempt; `lane_of` names the lane under which a refused call is counted.
+
+    A failure is an answer of 500 or more, and an upstream that could not be reached or gave no header section in time.
+    Whoever was refused before (a full queue, a bad request) or left tells nothing of the upstream.
+    """
+
+    def __init__(
+        self,
+        upstream: str,
+        settings: BreakerSettings,
+        *,
+        lane_of: Callable[[Exchange], str],
+        emit: Emit = ignore,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._upstream = upstream
+        self._breaker = Breaker(settings.failures, settings.window, settings.open_for)
+        self._lane_of = lane_of
+        self._emit = emit
+        self._now = clock.monotonic
+
+    @property
+    def open(self) -> bool:
+        """Whether the breaker is open or half-open."""
+        return self._breaker.open
+
+    def lets_through(self) -> bool:
+        """Whether a call would be let through now."""
+        return not self._breaker.remaining(self._now())
+
+    def check(self, exchange: Exchange) -> None:
+        """Refuse the exchange if a call would not be let through now.
+
+        Raises:
+            GatewayError: `breaker-open`, with the time until the next one is let through.
+        """
+        wait = self._breaker.remaining(self._now())
+        if wait:
+            raise self._refusal(exchange, wait)
+
+    async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
+        """Forward one attempt, unless the breaker is open.
+
+        Raises:
+            GatewayError: `breaker-open`, with the time until the next one is let through.
+        """
+        admitted = self._breaker.admit(self._now())
+        if isinstance(admitted, Refused):
+            raise self._refusal(exchange, admitted.seconds)
+        verdict: Verdict = "unknown"
+        try:
+            reply = await forward(exchange)
+            verdict = "failure" if reply.status >= 500 else "success"
+        except GatewayError as error:
+            verdict = "failure" if error.code in _FAILURES else "unknown"
+            raise
+        finally:
+            before = self._breaker.open
+            self._breaker.settle(self._now(), admitted, verdict)
+            if self._breaker.open != before:
+                self._emit(BreakerChanged(self._upstream, not before))
+        return reply
+
+    def _refusal(self, exchange: Exchange, wait: float) -> GatewayError:
+        self._emit(BreakerRefused(self._upstream, self._lane_of(exchange)))
+        return GatewayError("breaker-open", private="the breaker is open", retry_after=wait)
+
+
+class BreakerDoor:
+    """Refuses at once what the breaker would refuse later."""
+
+    def __init__(self, breaker: BreakerLayer) -> None:
+        self._breaker = breaker
+
+    async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
+        """Forward, unless the breaker is open.
+
+        Raises:
+            GatewayError: `breaker-open`.
+        """
+        self._breaker.check(exchange)
+        return await forward(exchange)
