@@ -17,9 +17,10 @@ from gateway.cli.config import INVALID, VALID, report
 from gateway.cli.options import Output
 from gateway.config import ConfigInvalid, load, locate
 from gateway.config.document import Document, KeyPath, dotted
+from gateway.config.policy import Policy
 from gateway.config.schema import fields
 from gateway.settings import RoutePattern, Settings, parse_duration
-from gateway.throttle.settings import LaneMatch, PolicySettings
+from gateway.throttle.settings import LaneMatch
 
 _OTHERS: Final = frozenset({"upstream", "base_url", "tls", "auth"})
 """Keys of a policy that are no limits, or hold secrets; `base_url` is told as on or off."""
@@ -48,7 +49,7 @@ def show(config: Path | None, output: Output, environ: Mapping[str, str]) -> int
     return VALID
 
 
-def _as_json(policy: PolicySettings, document: Document, environ: Mapping[str, str]) -> dict[str, Any]:
+def _as_json(policy: Policy, document: Document, environ: Mapping[str, str]) -> dict[str, Any]:
     limits = list(_limits(policy))
     return {
         "upstream": policy.upstream,
@@ -59,7 +60,7 @@ def _as_json(policy: PolicySettings, document: Document, environ: Mapping[str, s
     }
 
 
-def _table(policy: PolicySettings, document: Document, environ: Mapping[str, str]) -> Table:
+def _table(policy: Policy, document: Document, environ: Mapping[str, str]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("limit", "value", "from"):
         table.add_column(name, overflow="fold")
@@ -83,7 +84,7 @@ class Limit(NamedTuple):
         return f"{self.value:g}" if isinstance(self.value, float) else json.dumps(self.value).strip('"')
 
 
-def _limits(policy: PolicySettings) -> Iterator[Limit]:
+def _limits(policy: Policy) -> Iterator[Limit]:
     for name, info in fields(type(policy)).items():
         if name not in _OTHERS:
             yield from _inside((name,), getattr(policy, name), info)

@@ -23,6 +23,7 @@ from gateway.cli.findings import print_findings
 from gateway.cli.options import Output
 from gateway.cli.svg import SLICES, svg
 from gateway.config import ConfigInvalid, load, load_policy, locate
+from gateway.config.policy import Policy
 from gateway.config.problems import did_you_mean, enumerate_words
 from gateway.settings import Unsuitable, parse_duration
 from gateway.throttle.arrivals import Arrival, Draw
@@ -124,7 +125,7 @@ def _tell(wish: Wish, policy: PolicySettings, offer: Offer, away: tuple[float, f
     return VALID
 
 
-def _policy(wish: Wish, environ: Mapping[str, str]) -> PolicySettings:
+def _policy(wish: Wish, environ: Mapping[str, str]) -> Policy:
     """Return the policy: of a file by itself, or of an upstream that the configuration knows."""
     if wish.policy.endswith((".yaml", ".yml")):
         return load_policy(Path(wish.policy), environ)

@@ -86,13 +86,13 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     return Loaded(settings, warnings, sources, documents, partial(load, path, environ))
 
 
-def load_policy(path: Path, environ: Mapping[str, str]) -> PolicySettings:
+def load_policy(path: Path, environ: Mapping[str, str]) -> Policy:
     """Return the settings of the policy at `path`, whether or not a configuration names its folder.
 
     Raises:
         ConfigInvalid: holds every error of the file.
     """
-    policies: list[Checked[PolicySettings]] = []
+    policies: list[Checked[Policy]] = []
     problems = _read_policy(path, environ, policies)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:

@@ -28,7 +28,8 @@ class Store:
 
     def __init__(self, away: tuple[float, float] | None) -> None:
         self._books = Books()
-        self._away = away or (inf, inf)
+        self.breaks, self._back = away or (inf, inf)
+        """When every line to it breaks, and from when on it answers again."""
         self._ties: list[Tie] = []
 
     def tie(self, policy: PolicySettings) -> Tie:
@@ -39,7 +40,7 @@ class Store:
 
     def tell(self, now: float, statement: Statement) -> Answer | None:
         """Make a statement; None while Redis is away. All replicas hear of the news that it may be."""
-        if self._away[0] <= now < self._away[1]:
+        if self.breaks <= now < self._back:
             return None
         before = self._books.told
         answer = self._books.tell(statement, int(now * MICROSECONDS))
@@ -57,6 +58,8 @@ class Tie:
         self.slots = FleetSlots(name, rate.cap, rate.per, rate.guard)
         self._name = name
         self._store = store
+        self._breaks = store.breaks
+        """When the line breaks next; infinite when it has."""
         self._answer: Answer | None = None
         self._asked, self._comes = 0.0, inf
         """When the statement under way was made, and when its answer comes; infinite when none is."""
@@ -73,11 +76,15 @@ class Tie:
 
     def due(self, now: float) -> float:
         """Return when `tell` has something to do, not before `now`."""
-        return self._comes if self._comes < inf else max(now, self._replica.due(now))
+        asks = self._comes if self._comes < inf else self._replica.due(now)
+        return max(now, min(asks, self._breaks))
 
     def tell(self, now: float) -> None:
-        """Take the answer in when it has come; make a statement when one is due."""
-        if self._comes <= now:
+        """Take the answer in when it has come, make a statement when one is due, notice that the line has broken."""
+        if self._breaks <= now:
+            self._breaks = inf
+            self._replica.failed(now)
+        elif self._comes <= now:
             self._comes = inf
             if self._answer is None:
                 self._replica.failed(now)
