@@ -13,7 +13,7 @@ import typer
 
 from gateway import __version__
 from gateway.cli import config as config_verbs
-from gateway.cli import tokens
+from gateway.cli import policies, tokens
 from gateway.cli.demo import demo
 from gateway.cli.options import ConfigOption
 from gateway.cli.run import run
@@ -26,6 +26,7 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
 app.add_typer(config_app, name="config")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(policies.app, name="policies")
 
 
 def _version(asked: bool) -> None:

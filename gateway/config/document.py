@@ -76,6 +76,15 @@ class Document:
                 return self.values[path[:length]]
         return self.values.get((), Place(1, 1))
 
+    def origin(self, path: KeyPath, environ: Mapping[str, str]) -> str:
+        """Return where a value comes from: a variable, a line of the file with what filled it, or `default`."""
+        if path in self.given:
+            return self.given[path]
+        if path not in self.values:
+            return "default"
+        filled = ", ".join(name for name in self.variables.get(path, ()) if environ.get(name))
+        return f"line {self.values[path].line}" + (f", from {filled}" if filled else "")
+
     def problem(self, path: KeyPath, text: str, severity: Severity = "error", *, of_key: bool = False) -> Problem:
         """Return a problem at `path`, or at the variable that gave its value."""
         variable = self.given.get(path)

@@ -33,6 +33,8 @@ class Loaded:
     """Warnings and notes (`severity` tells them apart), sorted by file, line and column."""
     sources: Mapping[Path, bytes] = field(repr=False)
     """Every file that was read, with the digest of its content."""
+    policies: tuple[Document, ...] = field(repr=False)
+    """The files of `settings.policies`, in the same order: where each value comes from."""
     again: Callable[[], Loaded] = field(repr=False)
     """Reads the same files again, with the same environment; raises `ConfigInvalid` as `load` does."""
 
@@ -79,9 +81,23 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     problems += check_shared(config, policies)
     problems += check_listeners(config, policies)
     settings, warnings = _decide(config, policies, problems)
-    documents = [config.document, *(policy.document for policy in policies)]
-    sources = {file: content for document in documents for file, content in document.sources.items()}
-    return Loaded(settings, warnings, sources, partial(load, path, environ))
+    documents = tuple(policy.document for policy in policies)
+    sources = {file: content for each in (config.document, *documents) for file, content in each.sources.items()}
+    return Loaded(settings, warnings, sources, documents, partial(load, path, environ))
+
+
+def load_policy(path: Path, environ: Mapping[str, str]) -> Policy:
+    """Return the settings of the policy at `path`, whether or not a configuration names its folder.
+
+    Raises:
+        ConfigInvalid: holds every error of the file.
+    """
+    policies: list[Checked[Policy]] = []
+    problems = _read_policy(path, environ, policies)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise ConfigInvalid(errors)
+    return policies[0].settings
 
 
 def _policy_files(document: Document, directory: Path) -> tuple[list[Path], list[Problem]]:

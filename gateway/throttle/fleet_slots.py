@@ -144,13 +144,15 @@ class FleetSlots:
 
     def see(self, log: Iterable[tuple[int, bool]], asked: float) -> None:
         """Take in a view of the fleet's log that was asked for then (store time in us, whether it is its own)."""
-        self._log = [self.clock.surely_at(at / MICROSECONDS) for at, _ in log]
+        ahead = self.clock.surely_at(0.0)
+        self._log = [at / MICROSECONDS + ahead for at, _ in log]
         self._seen_at = asked
         self._seen.load(self._log)
 
     def in_force(self, cap: int, span: float) -> None:
         """Learn which limit is in force for the fleet; it may be another replica's."""
-        self._seen.resize(cap, span - self.guard, self.guard)
+        if (cap, span) != (self._seen.cap, self._seen.span):  # every answer tells it, and a change copies the log
+            self._seen.resize(cap, span - self.guard, self.guard)
 
     def resize(self, cap: int, per: float, guard: float) -> None:
         """Change this replica's own numbers; what is in force the books will tell."""

@@ -54,4 +54,5 @@ class Sends:
 
     def view(self, replica: str) -> tuple[tuple[int, bool], ...]:
         """Return (time, whether it is this replica's) of every entry, ascending."""
-        return tuple((time, member.startswith(f"{replica}:")) for time, member in self.entries)
+        own = f"{replica}:"
+        return tuple([(time, member.startswith(own)) for time, member in self.entries])

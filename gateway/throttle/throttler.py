@@ -21,8 +21,8 @@ from gateway.errors import GatewayError
 from gateway.events import Emit, ignore
 from gateway.throttle.call import Call, Rejected, State
 from gateway.throttle.events import CallDispatched, CallFinished, Outcome
+from gateway.throttle.in_force import put_in_force
 from gateway.throttle.line import Priority
-from gateway.throttle.long_calls import LongCalls
 from gateway.throttle.pace import Pace
 from gateway.throttle.schedule import Schedule
 from gateway.throttle.settings import PaceSettings, PolicySettings
@@ -30,8 +30,6 @@ from gateway.throttle.sharing import Sharing
 from gateway.throttle.snapshot import LaneSnapshot, Snapshot
 from gateway.throttle.window import Slots, Window
 
-_GUESS: Final = 0.1
-"""Until a call has ended, it is taken to run for this share of its lane's timeout."""
 _TICK: Final = 0.001
 """The shortest timer: loops that count milliseconds would ring a shorter one too early, again and again."""
 
@@ -204,15 +202,7 @@ class Throttle:
             self._pace = policy.pace
             self._limiter = _limiter(policy.pace) if policy.pace else None
             pace = Pace(policy.pace.cap, policy.pace.per) if policy.pace else None
-        long = policy.long_calls
-        self._schedule.adapt(
-            {lane.name: lane.concurrency for lane in policy.lanes},
-            max_depth=policy.queue.max_depth,
-            max_wait=policy.queue.max_wait,
-            pace=pace,
-            guesses={lane.name: lane.timeout * _GUESS for lane in policy.lanes},
-            long_calls=LongCalls(policy.long_lane, long.limit, long.after) if long else None,
-        )
+        put_in_force(self._schedule, policy, pace)
 
     async def _wait(self, now: float, call: Call, *, news: bool = True) -> None:
         """Wait until the schedule owes `call` something; raise what it is refused with."""
