@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from bench import proxy, tokens
+from bench import proxy, throttle, tokens
 
-BENCHES = {"proxy": proxy.main, "tokens": tokens.main}
+BENCHES = {"proxy": proxy.main, "tokens": tokens.main, "throttle": throttle.main}
 
 
 def main(names: list[str]) -> int:
