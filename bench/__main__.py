@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from bench import fleet, proxy, tokens
+from bench import fleet, proxy, throttle, tokens
 
-BENCHES = {"proxy": proxy.main, "tokens": tokens.main, "fleet": fleet.main}
+BENCHES = {"proxy": proxy.main, "tokens": tokens.main, "throttle": throttle.main, "fleet": fleet.main}
 
 
 def main(names: list[str]) -> int:

@@ -81,7 +81,12 @@ class Throttle:
         if call.state is State.WAITING:
             # At the end of a line nothing is owed, and nothing happens earlier unless the call gives up earlier.
             news = call.lane.waiting.size == 1 or self._timer is None or call.deadline < self._rings_at
-            await self._wait(now, call, news=news)
+            try:
+                refusal = await self._line_up(now, call, news=news)
+            except asyncio.CancelledError:
+                self.leave(call, "cancelled")
+                raise
+            self._woken(now, call, refusal)
         return call
 
     async def dispatch(self, call: Call) -> None:
@@ -97,8 +102,12 @@ class Throttle:
             self.leave(call, "cancelled")
             raise _error("cancelled")
         while not self._schedule.ask(now, call):
-            await self._wait(now, call)
-            now = self._now()
+            try:
+                refusal = await self._line_up(now, call, news=True)
+            except asyncio.CancelledError:
+                self.leave(call, "cancelled")
+                raise
+            now = self._woken(now, call, refusal)
             if self._schedule.confirm(now, call):
                 break
         else:
@@ -204,20 +213,22 @@ class Throttle:
             pace = Pace(policy.pace.cap, policy.pace.per) if policy.pace else None
         put_in_force(self._schedule, policy, pace)
 
-    async def _wait(self, now: float, call: Call, *, news: bool = True) -> None:
-        """Wait until the schedule owes `call` something; raise what it is refused with."""
+    # One coroutine fewer a waiting call than with a coroutine that waits: a tenth of what a call costs in a long line.
+
+    def _line_up(self, now: float, call: Call, *, news: bool) -> asyncio.Future[GatewayError | None]:
+        """Return what is done when the schedule owes `call` something, with what it is refused with, if it is."""
         call.waiter = waiter = asyncio.get_running_loop().create_future()
         if news:
             self._pump(now)
-        try:
-            refusal: GatewayError | None = await waiter
-        except asyncio.CancelledError:
-            self.leave(call, "cancelled")
-            raise
-        finally:
-            call.waited += self._now() - now
+        return waiter
+
+    def _woken(self, since: float, call: Call, refusal: GatewayError | None) -> float:
+        """Note how long `call` waited, and raise its refusal; return the time."""
+        now = self._now()
+        call.waited += now - since
         if refusal is not None:
             raise refusal
+        return now
 
     def _pump(self, now: float) -> None:
         """Perform what the schedule owes at `now`, and set the timer for when it owes something next."""

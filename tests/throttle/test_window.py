@@ -97,3 +97,42 @@ def test_the_window_slides_over_a_fixed_boundary() -> None:
     after = [window.take(61.0) for _ in range(300)]
     assert before.count(Taken(59.0)) == 300
     assert after.count(Taken(61.0)) == 0
+
+
+@given(
+    caps,
+    st.lists(steps, max_size=40),
+    st.lists(st.tuples(caps, st.sampled_from([1.0, 4.0, 16.0]), st.lists(steps, max_size=20)), min_size=1, max_size=3),
+)
+def test_other_limits_count_what_was_sent_before(
+    cap: int, arrivals: list[float], changes: list[tuple[int, float, list[float]]]
+) -> None:
+    """Whatever limits follow each other, a slot is given only when the new window, with all that was sent before the
+    change, has room for it."""
+    window, now, log, per = Window(cap, per=4.0, guard=0.25), 100.0, [], 4.0
+    for new_cap, new_per, more in [(cap, per, arrivals), *changes]:
+        if (new_cap, new_per) != (cap, per):
+            cap, per = new_cap, new_per
+            window.resize(cap, per, 0.25)
+        for step in more:
+            now += step
+            verdict = window.take(now)
+            counting = [taken for taken in log if now < taken + per + 0.25]
+            if isinstance(verdict, Taken):
+                assert len(counting) < cap
+                log.append(now)
+            else:
+                assert verdict.seconds > 0
+                assert window.free(now) == 0
+            free_again = window.next_free(now)
+            assert free_again is None or free_again > now
+
+
+def test_a_wider_window_counts_again_what_had_aged_out() -> None:
+    """Given a slot that counts no more, when the window is made longer, then it counts until that has passed."""
+    window = Window(2, per=1.0, guard=0.25)
+    window.take(0.0)
+    assert window.used(5.0) == 0
+    window.resize(2, 9.75, 0.25)
+    assert window.used(5.0) == 1
+    assert window.used(10.0) == 0
