@@ -92,6 +92,8 @@ class Gateway:
             self._tally.refused(arrival, call.reason)
             return
         call.waiter = arrival
+        if call.state is State.WAITING and call.lane.waiting.size > 1 and call.deadline >= self.due:
+            return  # at the end of a line nothing is owed, and nothing happens earlier
         if call.state is State.ADMITTED and self._schedule.ask(now, call):
             self._send(now, call)
         self._settle(now)
@@ -136,14 +138,12 @@ class Gateway:
         schedule = self._schedule
         if self._tie is not None:
             self._tie.awake(now)
-        admitted: list[Call] | None = None
-        while admitted is None or admitted:
-            for call in schedule.dispatch(now):
-                schedule.confirm(now, call)
-                self._send(now, call)
-            for call in schedule.expire(now):
-                self._tally.refused(call.waiter, "queue-timeout")
-            admitted = schedule.admit(now)
+        for call in schedule.dispatch(now):
+            schedule.confirm(now, call)
+            self._send(now, call)
+        for call in schedule.expire(now):
+            self._tally.refused(call.waiter, "queue-timeout")
+        while admitted := schedule.admit(now):
             for call in admitted:
                 if schedule.ask(now, call):
                     self._send(now, call)
