@@ -101,6 +101,8 @@ local function begin(as)
   end
   epoch, phase, began, expected, news = said.replica .. ':' .. whole(said.number) .. ':' .. whole(NOW), as, NOW, {}, true
   for replica in pairs(wanted) do table.insert(expected, replica) end
+  -- What was reserved is given up, and what a clock of before left there is none.
+  redis.call('ZREMRANGEBYSCORE', SENDS, '(' .. whole(NOW), '+inf')
 end
 
 -- Begins a new epoch where that is due; returns whether what was acknowledged to this replica is lost.
@@ -108,7 +110,7 @@ local function settle_epoch()
   if said.reset and said.epoch == epoch then forget() end
   if epoch == '' then begin(said.standing == 'new' and 'open' or 'gathering') end
   local record = records[said.replica]
-  local behind = not record or (said.epoch == epoch and record.number < said.acknowledged)
+  local behind = not record or record.number < said.acknowledged
   local lost = said.standing ~= 'new' and said.epoch ~= '' and behind
   local stopped = record and record.pushed == epoch and record.final
   local resumed = said.standing == 'sharing' and (phase == 'open' or (phase == 'closing' and stopped))

@@ -75,13 +75,13 @@ class Books:
         if said.standing == "leaving":
             return self._left(said, now)
         data_lost = self._epoch_settled(said, now)
-        freed = self._recorded(said, now)
+        changed = self._recorded(said, now)
         for member, time in said.sends:
             self.sends.add(member, time)
         self._advance(now)
-        return self._answer(said, now, freed, data_lost=data_lost)
+        return self._answer(said, now, changed, data_lost=data_lost)
 
-    def _answer(self, said: Statement, now: int, freed: set[str], *, data_lost: bool) -> Answer:
+    def _answer(self, said: Statement, now: int, changed: set[str], *, data_lost: bool) -> Answer:
         live = dict(self._live(now))
         cap = min(record.cap for record in live.values())
         span = max(record.span for record in live.values())
@@ -93,7 +93,7 @@ class Books:
             now=now,
             verdict=self.phase,
             epoch=self.epoch,
-            lanes=tuple(self._permits(said, lane, now, granting, lane.name in freed) for lane in said.lanes),
+            lanes=tuple(self._permits(said, lane, now, granting, lane.name in changed) for lane in said.lanes),
             slots=tuple(self._slots(said, now, cap, span)) if granting else (),
             rank=self.records[said.replica].rank,
             replicas=tuple(sorted(live)),
@@ -144,7 +144,7 @@ class Books:
         if not self.epoch:
             self._begin(said, now, "open" if said.standing == "new" else "gathering")
         record = self.records.get(said.replica)
-        behind = record is None or (said.epoch == self.epoch and record.number < said.acknowledged)
+        behind = record is None or record.number < said.acknowledged
         lost = said.standing != "new" and said.epoch != "" and behind
         stopped = record is not None and record.pushed == self.epoch and record.final
         resumed = said.standing == "sharing" and (self.phase == "open" or (self.phase == "closing" and stopped))
@@ -156,6 +156,7 @@ class Books:
         self.epoch = f"{said.replica}:{said.number}:{now}"
         self.phase, self.began = phase, now
         self.expected = tuple(sorted({said.replica, *said.known, *(replica for replica, _ in self._live(now))}))
+        self.sends.drop_after(now)  # what was reserved is given up, and what a clock of before left there is none
         self._news = True
 
     def _advance(self, now: int) -> None:
@@ -178,7 +179,7 @@ class Books:
     # Replicas
 
     def _recorded(self, said: Statement, now: int) -> set[str]:
-        """Write down what a replica states; return the lanes in which that frees permits."""
+        """Write down what a replica states; return the lanes in which that frees permits, or begins a wait."""
         former = self.records.get(said.replica)
         places = former.lanes if former is not None else {}
         waits = said.standing == "new" and self.phase != "open"
@@ -194,8 +195,10 @@ class Books:
             final=waits or (said.standing == "held" and said.epoch == self.epoch),
             lanes={lane.name: self._place(lane, places.get(lane.name)) for lane in said.lanes},
         )
-        freed = {lane.name for lane in said.lanes if lane.name in places and lane.held < places[lane.name].held}
-        return freed | {said.long_lane} if former is not None and said.aged < former.aged else freed
+        changed = {
+            name for name, place in self.records[said.replica].lanes.items() if _is_news(place, places.get(name))
+        }
+        return changed | {said.long_lane} if former is not None and said.aged < former.aged else changed
 
     def _free_rank(self) -> int:
         taken = {record.rank for record in self.records.values()}
@@ -213,7 +216,7 @@ class Books:
         places = (record.lanes[lane] for record in self.records.values() if lane in record.lanes)
         return max((place.turn for place in places), default=0)
 
-    def _permits(self, said: Statement, lane: LaneStatement, now: int, granting: bool, freed: bool) -> LaneAnswer:
+    def _permits(self, said: Statement, lane: LaneStatement, now: int, granting: bool, changed: bool) -> LaneAnswer:
         place = self.records[said.replica].lanes[lane.name]
         limit = self._limit(said, lane.name, now)
         held = sum(record.lanes[lane.name].held for record in self.records.values() if lane.name in record.lanes)
@@ -222,12 +225,15 @@ class Books:
         granted = 0
         if granting and lane.wants and room > 0 and all(turn > place.turn for turn in line):
             granted = 1 if line else min(lane.wants, room)
-            place.held += granted
             if granted == lane.wants:
                 place.turn = 0
             elif line:
                 place.turn = self._last_turn(lane.name) + 1
-        if line and room > granted and (granted or freed):
+        if granting and not line and granted == lane.wants:
+            granted += max(0, min(lane.spare, room - granted))
+        place.held += granted
+        others_may_go = line and room > granted and (granted or changed)
+        if others_may_go or (changed and lane.wants > granted):  # or what they keep in reserve is wanted
             self._news = True
         return LaneAnswer(granted, bool(line), limit)
 
@@ -251,3 +257,9 @@ class Books:
                 time = self.sends.next(now, cap, span)
                 self.sends.add(member, time)
             yield member, time
+
+
+def _is_news(place: Place, before: Place | None) -> bool:
+    """Whether permits became free, or somebody begins to wait."""
+    freed = before is not None and place.held < before.held
+    return freed or (place.turn > 0 and (before is None or before.turn == 0))

@@ -2,7 +2,7 @@
 --
 -- KEYS     see books.lua
 -- ARGV[1]  the channel on which the replicas are told that there is news; the message is who caused it
--- ARGV[2]  the statement as JSON, fields as in fleet.py: lanes are { name, limit, held, wants }, sends { member, us }
+-- ARGV[2]  the statement as JSON, fields as in fleet.py: lanes are { name, limit, held, wants, spare }, sends { member, us }
 --
 -- Returns { now us, verdict, epoch, { granted, contended 0|1, limit, ... }, { member, us, ... }, rank, { replica, ... },
 --           cap, span us, used, next us, { us, mine 0|1, ... } or nil, data lost 0|1 }, see Answer in fleet.py.
@@ -24,17 +24,18 @@ local function last_turn(lane)
   return last
 end
 
--- Writes down what the replica states; returns the lanes in which that frees permits.
+-- Writes down what the replica states; returns the lanes in which that frees permits, or begins a wait.
 local function record_it()
-  local former, freed, lanes = records[said.replica], {}, {}
+  local former, changed, lanes = records[said.replica], {}, {}
   for _, lane in ipairs(said.lanes) do
     local name, limit, held, wants = unpack(lane)
     local before, turn = former and former.lanes[name], 0
     if wants > 0 then turn = before and before.turn > 0 and before.turn or last_turn(name) + 1 end
     lanes[name] = { limit = limit, held = held, turn = turn }
-    if before and held < before.held then freed[name] = true end
+    local freed, waits = before and held < before.held, turn > 0 and not (before and before.turn > 0)
+    if freed or waits then changed[name] = true end
   end
-  if former and said.aged < former.aged then freed[said.long_lane] = true end
+  if former and said.aged < former.aged then changed[said.long_lane] = true end
   local waits = said.standing == 'new' and phase ~= 'open'
   local pushed = waits or said.standing == 'sharing' or said.standing == 'held'
   records[said.replica] = {
@@ -43,7 +44,7 @@ local function record_it()
     pushed = pushed and epoch or former and former.pushed or '',
     final = waits or (said.standing == 'held' and said.epoch == epoch),
   }
-  return freed
+  return changed
 end
 
 local function push()
@@ -84,23 +85,25 @@ local function out_and_first(lane)
   return out, first
 end
 
-local function permits(granting, freed)
+local function permits(granting, changed)
   local answers = {}
   for _, lane in ipairs(said.lanes) do
-    local name, wants = lane[1], lane[4]
+    local name, wants, spare = lane[1], lane[4], lane[5]
     local place, limit, granted = records[said.replica].lanes[name], limit_of(name), 0
     local out, first = out_and_first(name)
     local room = limit - out
     if granting and wants > 0 and room > 0 and (not first or first > place.turn) then
       granted = first and 1 or math.min(wants, room)
-      place.held = place.held + granted
       if granted == wants then
         place.turn = 0
       elseif first then
         place.turn = last_turn(name) + 1
       end
     end
-    if first and room > granted and (granted > 0 or freed[name]) then news = true end
+    if granting and not first and granted == wants then granted = granted + math.max(0, math.min(spare, room - granted)) end
+    place.held = place.held + granted
+    if first and room > granted and (granted > 0 or changed[name]) then news = true end
+    if changed[name] and wants > granted then news = true end -- what the others keep in reserve is wanted
     for _, value in ipairs({ granted, first and 1 or 0, limit }) do table.insert(answers, value) end
   end
   return answers
@@ -158,7 +161,7 @@ if said.standing == 'leaving' then
 end
 
 local data_lost = settle_epoch()
-local freed = record_it()
+local changed = record_it()
 push()
 advance()
 
@@ -172,7 +175,7 @@ end
 redis.call('ZREMRANGEBYSCORE', SENDS, '-inf', whole(NOW - span))
 take_back()
 local granting = phase == 'open' and (said.standing == 'new' or said.standing == 'shared')
-local lanes = permits(granting, freed)
+local lanes = permits(granting, changed)
 local reserved = granting and slots(cap, span) or {}
 write(span)
 return {

@@ -31,6 +31,8 @@ class LaneStatement:
     """Permits it has on the books, given out or not."""
     wants: int
     """Further permits it could use."""
+    spare: int = 0
+    """Further permits beyond those that it would keep in reserve, where nobody waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Statement:
     number: int
     """Counts up with each statement; the same number again repeats it."""
     acknowledged: int
-    """The highest number that was answered in this epoch; 0: none."""
+    """The highest number that was answered; 0: none."""
     epoch: str
     """The epoch it knows; empty: none."""
     standing: Standing

@@ -43,7 +43,7 @@ class RedisFleet:
 
 def _words(statement: Statement) -> str:
     fields = {name: getattr(statement, name) for name in _FIELDS}
-    fields["lanes"] = [(lane.name, lane.limit, lane.held, lane.wants) for lane in statement.lanes]
+    fields["lanes"] = [(lane.name, lane.limit, lane.held, lane.wants, lane.spare) for lane in statement.lanes]
     return _json(fields)
 
 

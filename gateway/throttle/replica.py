@@ -10,7 +10,8 @@ the replica stands is one of five words:
 - `held`: the books are about to open: it sends nothing, and has told of all its sends.
 - `leaving`: it goes, and what it holds is free at once.
 
-Permits while sharing: calls that run go on, but none begins beyond the replica's share, nor beyond the permits that it
+Permits: while no other replica waits for them, as many as its share are kept in reserve, so that a call finds one and
+asks nobody. While sharing, calls that run go on, but none begins beyond the share, nor beyond the permits that were
 held, until the longest call of before has ended; then the share is its own. No clock, no socket: `now` is an argument.
 """
 
@@ -113,7 +114,7 @@ class Replica:
         shared = self.standing == "shared"
         for lane in self.schedule.lanes.values():
             if shared and (lane.name in self._contended or not lane.waiting.size):
-                lane.concurrency = lane.in_flight
+                lane.concurrency = max(lane.in_flight, min(lane.concurrency, self._reserve(lane)))
             elif not shared and self.standing != "sharing":
                 lane.concurrency = min(lane.concurrency, lane.in_flight)
         self._stated = tuple(self._lane(lane, now) for lane in self.schedule.lanes.values())
@@ -193,10 +194,14 @@ class Replica:
             lane.concurrency = min(lane.concurrency, lane.in_flight)
 
     def hurry(self) -> None:
-        """Ask again as soon as may be, if something was refused: the books have told that something changed."""
-        self._refused.clear()
-        if self.standing != "shared":
+        """Ask again as soon as may be, where that may lead to something: the books have told that something changed.
+
+        It may where something was refused, where the books are not open, and where another may want what is in reserve.
+        """
+        idle = any(lane.concurrency > lane.in_flight for lane in self.schedule.lanes.values())
+        if self._refused or idle or self.standing != "shared":
             self._asked = float("-inf")
+        self._refused.clear()
 
     def _take_up(self, answer: Answer) -> None:
         """Take what the open books granted."""
@@ -223,7 +228,7 @@ class Replica:
         if self.standing != "sharing":
             self.standing = "sharing"
             self._lost, self._told = now, 0
-            self._held = {lane.name: lane.in_flight for lane in self.schedule.lanes.values()}
+            self._held = {lane.name: max(lane.concurrency, lane.in_flight) for lane in self.schedule.lanes.values()}
             self.slots.stand_alone(self.slots.own or self._own(now))
         self._refused.clear()
         self._contended.clear()
@@ -257,7 +262,17 @@ class Replica:
     def _lane(self, lane: Lane, now: float) -> LaneStatement:
         shared = self.standing == "shared"
         held = 0 if self.standing == "leaving" else max(lane.concurrency, lane.in_flight) if shared else lane.in_flight
-        return LaneStatement(lane.name, lane.limit, held, self._wanted(lane, now) if shared else 0)
+        if not shared:
+            return LaneStatement(lane.name, lane.limit, held, 0)
+        wants = self._wanted(lane, now)
+        return LaneStatement(lane.name, lane.limit, held, wants, max(0, self._reserve(lane) - held - wants))
+
+    def _reserve(self, lane: Lane) -> int:
+        """Return the permits that are kept though no call needs them: the share, unless another replica waits.
+
+        A call within it goes without asking, and what is held when the books are lost is not nothing.
+        """
+        return 0 if lane.name in self._contended else self._share_of(lane)
 
     def _wanted(self, lane: Lane, now: float) -> int:
         """Return how many more permits the calls in line could use, as far as the window has slots for them."""
@@ -274,7 +289,7 @@ class Replica:
         if self._slots_wanted(now):
             return True
         for lane in self.schedule.lanes.values():
-            if not lane.waiting.size and lane.concurrency > lane.in_flight:
+            if not lane.waiting.size and lane.concurrency > max(lane.in_flight, self._reserve(lane)):
                 return True
             if lane.name not in self._refused and self._wanted(lane, now):
                 return True

@@ -41,6 +41,13 @@ class Sends:
             del self._times[member]
         del self.entries[:aged]
 
+    def drop_after(self, time: int) -> None:
+        """Take out all entries later than this time."""
+        later = bisect_left(self.entries, (time + 1, ""))
+        for _, member in self.entries[later:]:
+            del self._times[member]
+        del self.entries[later:]
+
     def time_of(self, member: str) -> int | None:
         """Return when a member counts from; None: it is not there."""
         return self._times.get(member)

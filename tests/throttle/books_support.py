@@ -22,9 +22,9 @@ A, B, C = "a" * 12, "b" * 12, "c" * 12
 """Replicas."""
 
 
-def lane(held: int = 0, wants: int = 0, limit: int = 3, name: str = "default") -> LaneStatement:
+def lane(held: int = 0, wants: int = 0, limit: int = 3, name: str = "default", spare: int = 0) -> LaneStatement:
     """What a replica says of a lane."""
-    return LaneStatement(name, limit, held, wants)
+    return LaneStatement(name, limit, held, wants, spare)
 
 
 BLANK = Statement(

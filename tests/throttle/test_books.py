@@ -139,10 +139,29 @@ async def test_freed_permits_are_told_when_somebody_waits_for_them(form: Form, v
     await first.says("shared", lanes=(lane(held=2),))
     assert form.news() == 0
     await first.says("shared", lanes=(lane(held=2, wants=1),))
-    await second.says("shared", lanes=(lane(wants=3),))
     assert form.news() == 0
     await first.says("shared", lanes=(lane(held=1),))
+    await second.says("shared", lanes=(lane(wants=2),))
+    assert form.news() == 0
+    await second.says("shared", lanes=(lane(held=2, wants=1),))
+    assert form.news() == 1  # what the first may keep in reserve is wanted
+    await second.says("shared", lanes=(lane(held=2, wants=1),))
+    assert form.news() == 0
+    await first.says("shared", lanes=(lane(held=0),))
     assert form.news() == 1
+
+
+async def test_what_is_kept_in_reserve_is_granted_only_where_nobody_waits(form: Form, voice: Join) -> None:
+    """given room, then permits to spare are granted after those that are wanted; given somebody who waits, none are,
+    and to ask for them is not to wait."""
+    first, second = voice(A), voice(B)
+    await all_shared(first, second)
+    assert granted(await first.says("shared", lanes=(lane(wants=1, spare=1),))) == 2
+    assert granted(await second.says("shared", lanes=(lane(spare=3),))) == 1
+    answer = await first.says("shared", lanes=(lane(held=2, wants=1),))
+    assert (granted(answer), answer.lanes[0].contended) == (0, False)
+    answer = await second.says("shared", lanes=(lane(held=0, spare=3),))
+    assert (granted(answer), answer.lanes[0].contended) == (0, True)
 
 
 async def test_lanes_do_not_share(voice: Join) -> None:
@@ -175,8 +194,10 @@ async def test_slots_keep_the_span_to_the_cap_th_newest(form: Form, voice: Join)
     assert [time - START for _, time in answer.slots] == [0, 0, SPAN, SPAN, 2 * SPAN]
     assert [member for member, _ in answer.slots] == [f"{A}:1:{index}" for index in range(5)]
     assert (answer.used, answer.next) == (5, START + 2 * SPAN)
-    form.set_time(START + SPAN)
-    assert (await first.says("shared")).used == 3
+    for second in range(10, 70, 10):
+        form.set_time(START + second * 1_000_000)
+        answer = await first.says("shared")
+    assert answer.used == 3
 
 
 async def test_no_slot_comes_before_one_that_was_given_out(voice: Join) -> None:

@@ -74,15 +74,30 @@ def test_an_idle_replica_says_that_it_lives() -> None:
 
 
 def test_permits_that_nobody_uses_are_given_up() -> None:
-    """Given permits on the books and no call, then the next statement is due at once and holds none."""
-    made = replica()
+    """Given more permits than its share on the books and no call, then the next statement is due at once and holds the
+    share; and none once another replica waits for one."""
+    made = replica(replicas=2)
     told(made, 10.0)
-    call = wait(made, 10.0)
-    told(made, 10.0, granted=1)
-    assert made.schedule.admit(10.0) == [call]
-    made.schedule.leave(10.1, call)
+    calls = [wait(made, 10.0) for _ in range(3)]
+    told(made, 10.0, granted=3)
+    assert made.schedule.admit(10.0) == calls
+    for call in calls:
+        made.schedule.leave(10.1, call)
     assert made.due(10.1) == 10.1
-    assert told(made, 10.1).lanes[0].held == 0
+    assert told(made, 10.1).lanes[0].held == 2
+    assert made.due(10.2) > 10.2
+    made.hurry()
+    assert told(made, 10.2, contended=True).lanes[0].held == 2
+    assert made.due(10.2) == 10.2
+    assert told(made, 10.3, contended=True).lanes[0].held == 0
+
+
+def test_a_share_of_permits_is_kept_in_reserve() -> None:
+    """Given no call, then a replica asks for its share, without a claim to it."""
+    made = replica(replicas=2)
+    told(made, 10.0)
+    (lane,) = made.statement(10.1).lanes
+    assert (lane.held, lane.wants, lane.spare) == (0, 0, 2)
 
 
 def test_under_contention_a_freed_permit_is_not_used_again() -> None:
