@@ -147,6 +147,7 @@ class Twins(RuleBasedStateMachine):
                 wants=(wants, wants),
                 freed=(freed, freed),
                 shape=(3, SPAN, 0, 0),
+                spare=0,
                 slots=slots,
                 gives_back=False,
                 pushes=[],
