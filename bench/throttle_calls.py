@@ -114,7 +114,7 @@ FORMS: Final[dict[str, Callable[[], Any]]] = {
 async def cost(queue: Any, waiting: int) -> float:
     """Return the µs of CPU a call, with so many in line, as often as it takes to time it."""
     costs = []
-    for _ in range(max(2, 50_000 // waiting)):
+    for _ in range(max(2, 20_000 // waiting)):
         began = time.process_time()
         await _through(queue, waiting)
         costs.append((time.process_time() - began) / waiting * 1e6)

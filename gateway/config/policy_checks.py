@@ -33,6 +33,10 @@ def check_policy(policy: Checked[Policy]) -> Found:
     if policy.sound(("queue", "max_wait"), ("rate", "per")) and settings.queue.max_wait < settings.rate.per:
         text = "is shorter than rate.per: calls are turned away that the next window would have room for"
         yield document.problem(("queue", "max_wait"), text, "warning")
+    if policy.sound(("queue", "priority_header"), ("queue", "fair_by")):
+        yield from _headers(policy)
+    if policy.sound(("long_calls", "limit"), _LANES):
+        yield from _long_calls(policy)
     if policy.sound(("base_url",)):
         yield from _base_url(document, settings.base_url)
     yield from _replicas(policy)
@@ -80,6 +84,23 @@ def _matches(policy: Checked[Policy]) -> Found:
             if policy.sound((*entry, "path"), (*entry, "header")) and (match.path is None) == (not match.header):
                 text = "needs either a path or a header with a value, and not both; write two entries for either-or"
                 yield document.problem(entry, text)
+
+
+def _headers(policy: Checked[PolicySettings]) -> Found:
+    queue = policy.settings.queue
+    if queue.fair_by is not None and queue.fair_by.lower() == queue.priority_header.lower():
+        yield policy.document.problem(("queue", "fair_by"), "is queue.priority_header too; each needs its own header")
+
+
+def _long_calls(policy: Checked[PolicySettings]) -> Found:
+    settings = policy.settings
+    told = ((*_LANES, index, key) for index in range(len(settings.lanes)) for key in ("name", "timeout", "concurrency"))
+    if settings.long_calls is None or not policy.sound(*told):
+        return
+    lane = next(lane for lane in settings.lanes if lane.name == settings.long_lane)
+    if settings.long_calls.limit < lane.concurrency:
+        text = f"is below the concurrency of lane {lane.name}, which is never reached"
+        yield policy.document.problem(("long_calls", "limit"), text, "warning")
 
 
 def _base_url(document: Document, base_url: str) -> Found:

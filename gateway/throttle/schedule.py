@@ -45,8 +45,7 @@ class Schedule:
     ) -> None:
         """`lanes` maps each name to its concurrency, `guesses` to the seconds that its first call is taken to run."""
         self.window = window
-        self.depth = 0
-        """Calls waiting in all lanes."""
+        self.depth = 0  # calls waiting in all lanes
         self.lanes: dict[str, Lane] = {}
         self._draining: tuple[Lane, ...] = ()
         """Lanes that a change has taken out while calls were in flight."""
@@ -203,8 +202,8 @@ class Schedule:
         """Take out the calls that have waited until their deadline, in a line or for a slot."""
         expired = []
         while self._deadlines.next() <= now:
-            expired.append(call := self._deadlines.pop())
-            self.leave(now, call)
+            expired.append(self._deadlines.pop())
+            self.leave(now, expired[-1])
         return expired
 
     def admit(self, now: float) -> list[Call]:

@@ -50,6 +50,24 @@ def test_wait_shorter_than_the_window(place: Place) -> None:
     assert place.policy(GOOD_POLICY + "queue:\n  max_wait: 60s\n").warnings() == []
 
 
+def test_a_header_for_two_things(place: Place) -> None:
+    """A header cannot name the priority and the tenant, in whatever case it is written."""
+    place.policy(GOOD_POLICY + "queue: {fair_by: x-gateway-PRIORITY}\n")
+    assert place.problems() == [
+        "policies/crm.yaml:7:18: queue.fair_by: is queue.priority_header too; each needs its own header"
+    ]
+    assert place.policy(GOOD_POLICY + "queue: {fair_by: X-Gateway-Tenant}\n").warnings() == []
+
+
+def test_a_budget_below_the_long_lane(place: Place) -> None:
+    """A budget that the long lane cannot even fill with its own calls is warned of at its key."""
+    place.policy(GOOD_POLICY + "long_calls: {limit: 1, after: 20s}\n")
+    assert place.warnings() == [
+        "policies/crm.yaml:7:21: long_calls.limit: is below the concurrency of lane default, which is never reached"
+    ]
+    assert place.policy(GOOD_POLICY + "long_calls: {limit: 2, after: 20s}\n").warnings() == []
+
+
 def test_one_policy_an_upstream(place: Place) -> None:
     """The second policy of an upstream is refused and names the first."""
     place.policy(GOOD_POLICY, "a.yaml").policy(GOOD_POLICY.replace("9191", "9192"), "b.yaml")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.throttle.call import Call, Rejected, State
+from gateway.throttle.long_calls import LongCalls
 from gateway.throttle.pace import Pace
 from gateway.throttle.schedule import Schedule
 from tests.throttle.samples import GUARD, schedule
@@ -187,3 +188,46 @@ def test_leaving_from_the_middle_does_not_scan(waiting: int) -> None:
         plan.leave(1.0, call)
     assert list(plan.lanes["default"].waiting) == [calls[0]]
     assert plan.depth == 1
+
+
+def test_only_what_goes_before_a_call_is_a_reason_to_refuse_it() -> None:
+    """Given a line of one tenant that reaches past `max_wait`, when calls come, then that tenant's is refused, and
+    another tenant's and a more urgent one are let in."""
+    plan = schedule(cap=1, per=10.0, wait=50.0, default=1)
+    assert plan.ask(0.0, arrive(plan, 0.0))
+    for _ in range(4):
+        assert isinstance(plan.arrive(0.0, "default", tenant="a"), Call)
+    refused = plan.arrive(0.0, "default", tenant="a")
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "queue-timeout"
+    assert isinstance(plan.arrive(0.0, "default", tenant="b"), Call)
+    assert isinstance(plan.arrive(0.0, "default", tenant="a", priority="high"), Call)
+
+
+def test_a_pause_that_outlasts_the_wait_is_told_at_arrival() -> None:
+    """Given a lane paused for longer than `max_wait`, when a call comes, then it is told when the pause ends."""
+    plan = schedule(wait=50.0)
+    plan.pause("default", 60.0)
+    plan.pause("default", 20.0)
+    plan.pause("gone", 20.0)
+    assert plan.arrive(0.0, "default") == Rejected("queue-timeout", 60.0)
+    assert arrive(plan, 10.0).state is State.WAITING
+    assert plan.next_event(10.0) == 60.0
+    assert plan.admit(59.0) == []
+    assert len(plan.admit(60.0)) == 1
+
+
+def test_a_budget_that_is_changed_goes_on_counting() -> None:
+    """Given aged calls of another lane, when the budget's limit changes, then they still count against it."""
+    plan = schedule(long=5, default=5)
+    lanes = {"long": 5, "default": 5}
+    plan.adapt(lanes, max_depth=10, max_wait=60.0, long_calls=LongCalls("long", 3, 20.0))
+    for _ in range(2):
+        assert plan.ask(0.0, arrive(plan, 0.0))
+    assert (plan.aged(19.9), plan.aged(20.0)) == (0, 2)
+    plan.adapt(lanes, max_depth=10, max_wait=60.0, long_calls=LongCalls("long", 2, 20.0))
+    assert plan.aged(20.0) == 2
+    assert arrive(plan, 20.0, "long").state is State.WAITING
+    plan.adapt(lanes, max_depth=10, max_wait=60.0)
+    assert plan.aged(20.0) == 0
+    assert len(plan.admit(20.0)) == 1
