@@ -86,13 +86,13 @@ def _matches(policy: Checked[Policy]) -> Found:
                 yield document.problem(entry, text)
 
 
-def _headers(policy: Checked[PolicySettings]) -> Found:
+def _headers(policy: Checked[Policy]) -> Found:
     queue = policy.settings.queue
     if queue.fair_by is not None and queue.fair_by.lower() == queue.priority_header.lower():
         yield policy.document.problem(("queue", "fair_by"), "is queue.priority_header too; each needs its own header")
 
 
-def _long_calls(policy: Checked[PolicySettings]) -> Found:
+def _long_calls(policy: Checked[Policy]) -> Found:
     settings = policy.settings
     told = ((*_LANES, index, key) for index in range(len(settings.lanes)) for key in ("name", "timeout", "concurrency"))
     if settings.long_calls is None or not policy.sound(*told):

@@ -283,7 +283,7 @@ class Replica:
         return max(1, min(waiting, self.slots.free(now) - pending))
 
     def _slots_wanted(self, now: float) -> int:
-        return max(0, self.schedule.ready_lanes(now) - len(self.slots.reserved))
+        return max(0, self.schedule.ready.lanes(now) - len(self.slots.reserved))
 
     def _has_news(self, now: float) -> bool:
         if self._slots_wanted(now):

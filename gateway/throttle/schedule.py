@@ -28,8 +28,7 @@ class Schedule:
     """The lanes of one upstream, the window they share, and the bounds of the wait."""
 
     __slots__ = (
-        "_ageing", "_deadlines", "_draining", "_ready", "depth", "lanes", "max_depth", "max_wait",
-        "pace", "window",
+        "_ageing", "_deadlines", "_draining", "depth", "lanes", "max_depth", "max_wait", "pace", "ready", "window",
     )  # fmt: skip
 
     def __init__(
@@ -49,7 +48,7 @@ class Schedule:
         self.lanes: dict[str, Lane] = {}
         self._draining: tuple[Lane, ...] = ()
         """Lanes that a change has taken out while calls were in flight."""
-        self._ready = Ready()
+        self.ready = Ready()
         self._deadlines = Deadlines()
         self._ageing: Ageing | None = None
         self.adapt(lanes, max_depth=max_depth, max_wait=max_wait, pace=pace, guesses=guesses, long_calls=long_calls)
@@ -109,7 +108,7 @@ class Schedule:
         else:
             waiting.add(call)
             self.depth += 1
-            self._deadlines.add(call, self.depth + self._ready.size)
+            self._deadlines.add(call, self.depth + self.ready.size)
         return call
 
     def ask(self, now: float, call: Call) -> bool:
@@ -120,12 +119,12 @@ class Schedule:
         """
         if call.state is RUNNING:
             self._withdraw(call)
-        if call.lane.paused_until <= now and self._ready.first(now) is None and self._take(now, call):
+        if call.lane.paused_until <= now and self.ready.first(now) is None and self._take(now, call):
             call.state = RUNNING
             return True
         call.state = READY
-        self._ready.add(call)
-        self._deadlines.add(call, self.depth + self._ready.size)
+        self.ready.add(call)
+        self._deadlines.add(call, self.depth + self.ready.size)
         return False
 
     def confirm(self, now: float, call: Call) -> bool:
@@ -163,7 +162,7 @@ class Schedule:
         if state is ADMITTED or state is READY:
             lane.pending -= 1
             if state is READY:
-                self._ready.remove(call)
+                self.ready.remove(call)
             return True
         assert call.granted is not None
         if self._ageing is not None:
@@ -192,8 +191,8 @@ class Schedule:
     def dispatch(self, now: float) -> list[Call]:
         """Grant slots to the calls that have been ready longest, as many as are free."""
         granted: list[Call] = []
-        while self._ready.size and (call := self._ready.first(now)) is not None and self._take(now, call):
-            self._ready.remove(call)
+        while self.ready.size and (call := self.ready.first(now)) is not None and self._take(now, call):
+            self.ready.remove(call)
             call.state = GRANTED
             granted.append(call)
         return granted
@@ -222,7 +221,7 @@ class Schedule:
 
     def evict(self, now: float) -> list[Call]:
         """Take out every call that waits, in a line or for a slot."""
-        waiting = [*(call for lane in self.lanes.values() for call in lane.waiting), *self._ready]
+        waiting = [*(call for lane in self.lanes.values() for call in lane.waiting), *self.ready]
         for call in waiting:
             self.leave(now, call)
         return waiting
@@ -232,11 +231,11 @@ class Schedule:
     @property
     def anybody(self) -> bool:
         """Whether any call waits, in a line or for a slot."""
-        return self.depth > 0 or self._ready.size > 0
+        return self.depth > 0 or self.ready.size > 0
 
     def thirsty(self, now: float) -> bool:
         """Whether a ready call waits for a drop of the leaky bucket."""
-        return self.pace is not None and not self.pace.drops and self._ready.first(now) is not None
+        return self.pace is not None and not self.pace.drops and self.ready.first(now) is not None
 
     def aged(self, now: float) -> int:
         """Return how many calls, outside the long lane, have run for so long that they count against its budget."""
@@ -245,14 +244,12 @@ class Schedule:
     def next_event(self, now: float) -> float | None:
         """Return when time alone changes what is owed: a deadline passes, a pause ends, a slot ages out."""
         when, window = self._deadlines.next(), False
-        if self._ready.size:
-            when, window = min(when, self._ready.resumes(now)), self._ready.first(now) is not None
+        if self.ready.size:
+            when, window = min(when, self.ready.resumes(now)), self.ready.first(now) is not None
         for lane in self.lanes.values():
             if lane.waiting.size and lane.in_flight < lane.concurrency:
-                if lane.paused_until > now:
-                    when = min(when, lane.paused_until)
-                else:
-                    window = True
+                window = window or lane.paused_until <= now
+                when = min(when, lane.paused_until) if lane.paused_until > now else when
         if window and (free := self.window.next_free(now)) is not None:
             when = min(when, free)
         return when if when < inf else None
@@ -261,10 +258,6 @@ class Schedule:
         """Return the seconds that a call arriving in `lane` would wait, as things stand."""
         before = lane.waiting.ahead(tenant, priority)
         return expected_wait(now, lane, before, self.lanes.values(), self.window, self.pace)
-
-    def ready_lanes(self, now: float) -> int:
-        """Return how many lanes have calls that could use a slot now."""
-        return self._ready.lanes(now)
 
     def _admissible(self, now: float, lane: Lane) -> bool:
         return lane.in_flight < lane.concurrency and self.has_room(now, lane)
