@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 
@@ -89,8 +90,8 @@ class Window:
         """Entries that count, from `_first` on. More than `cap` for a while after the cap was lowered."""
         self._kept = 0
         """Entries before `_first` that count no more, and would again in a longer window."""
-        self._forgot = False
-        """Whether there were entries before those."""
+        self._forgot = -inf
+        """Time of the last entry before those, which is gone."""
 
     def used(self, now: float) -> int:
         """Return how many slots count at `now`."""
@@ -109,8 +110,8 @@ class Window:
         if self.used(now) >= self.cap:
             return Wait(self._at(self._count - self.cap) + self.span - now)
         if self._count + self._kept == len(self._log):
+            self._forgot = self._at(-self._kept)
             self._kept -= 1
-            self._forgot = True
         self._log[(self._first + self._count) % len(self._log)] = now
         self._count += 1
         return Taken(now)
@@ -132,17 +133,18 @@ class Window:
     def load(self, times: Sequence[float]) -> None:
         """Replace the log by these times, ascending; of more than `cap` the latest count."""
         times = times[-self.cap :]
-        self._first, self._count, self._kept, self._forgot = 0, len(times), 0, False
+        self._first, self._count, self._kept, self._forgot = 0, len(times), 0, -inf
         self._log = [*times, *[0.0] * (self.cap - len(times))]
 
     def push(self, at: float) -> None:
         """Note a slot that was granted elsewhere, no earlier than any other; the oldest gives way for want of room."""
-        if self._count == len(self._log):
-            self._first = (self._first + 1) % len(self._log)
-            self._count -= 1
-        elif self._count + self._kept == len(self._log):
-            self._kept -= 1
-        self._forgot = True
+        if self._count + self._kept == len(self._log):
+            self._forgot = self._at(-self._kept)
+            if self._kept:
+                self._kept -= 1
+            else:
+                self._first = (self._first + 1) % len(self._log)
+                self._count -= 1
         self._log[(self._first + self._count) % len(self._log)] = at
         self._count += 1
 
@@ -162,11 +164,11 @@ class Window:
     def resize(self, cap: int, per: float, guard: float) -> None:
         """Put other limits in force; what was sent goes on counting, in the new window as long as that is.
 
-        When that reaches further back than the log, the window counts as full before the log's first entry.
+        When that reaches further back than the log, the window counts as full at the last entry that is gone.
         """
         known = [self._at(place) for place in range(-self._kept, self._count)]
-        if self._forgot and len(known) < cap:
-            known = [known[0]] * (cap - len(known)) + known
+        if self._forgot > -inf and len(known) < cap:
+            known = [self._forgot] * (cap - len(known)) + known
         self.cap, self.guard, self.span = cap, guard, per + guard
         self._first, self._count, self._kept = 0, len(known), 0
         self._log = known + [0.0] * (cap - len(known))

@@ -195,7 +195,7 @@ def cluster() -> Iterator[ValkeyCluster]:
 
 async def test_no_script_leaves_its_slot(cluster: ValkeyCluster) -> None:
     """Case 27. given users on every master, when each operation of the ledger is used, then none is refused for its
-    keys, and each script of the gateway has one key."""
+    keys, and each script of the gateway has one key, or two on one hash tag."""
     async with ledger_at(cluster.url) as ledger:
         for user in [f"user-{n}" for n in range(30)]:
             customer = await login(ledger, user)
@@ -207,7 +207,8 @@ async def test_no_script_leaves_its_slot(cluster: ValkeyCluster) -> None:
             assert await ledger.end(user, customer.token, "revoked")
     assert all(node.command("DBSIZE") > 0 for node in cluster.masters)
     for script in Path(gateway.__file__).parent.rglob("*.lua"):
-        assert set(re.findall(r"KEYS\[(.+?)\]", script.read_text())) <= {"1"}, script.name
+        keys = {"1", "2"} if script.parent.name == "throttle" else {"1"}  # its two carry the same hash tag
+        assert set(re.findall(r"KEYS\[(.+?)\]", script.read_text())) <= keys, script.name
 
 
 async def test_rotations_go_on_while_their_slots_move(cluster: ValkeyCluster) -> None:

@@ -136,3 +136,21 @@ def test_a_wider_window_counts_again_what_had_aged_out() -> None:
     window.resize(2, 9.75, 0.25)
     assert window.used(5.0) == 1
     assert window.used(10.0) == 0
+
+
+def test_what_has_aged_out_does_not_count_again_in_a_wider_window() -> None:
+    """Given a window that has forgotten an entry which had aged out, when it is resized to more calls, then that entry
+    counts only if the new window reaches back to it; and a window without entries may be resized as well."""
+    window = Window(2, 4.0, 0.25)
+    for at in (100.0, 101.0, 104.25):
+        assert isinstance(window.take(at), Taken)
+    window.resize(3, 4.0, 0.25)
+    assert window.free(104.25) == 1
+    window.resize(3, 8.0, 0.25)
+    assert window.free(104.25) == 0
+    empty = Window(1, 4.0, 0.25)
+    empty.take(100.0)
+    empty.take(104.25)
+    empty.refund(104.25)
+    empty.resize(1, 4.0, 0.25)
+    assert empty.free(104.25) == 1
