@@ -37,6 +37,7 @@ from gateway.tokens.guard_steps import GuardSteps, Met
 from gateway.tokens.guard_store import GuardStore
 from gateway.tokens.guard_vault import Vault, ambiguous
 from gateway.tokens.keys import Keys
+from gateway.tokens.ledger import Available, always
 from gateway.tokens.rotation import Ended
 from gateway.tokens.settings import TokenSettings
 
@@ -73,7 +74,13 @@ class GuardDesk:
     """The collaborators of the three operations."""
 
     def __init__(
-        self, settings: TokenSettings, keys: Keys, store: GuardStore, emit: Emit = ignore, clock: Clock = SYSTEM
+        self,
+        settings: TokenSettings,
+        keys: Keys,
+        store: GuardStore,
+        emit: Emit = ignore,
+        clock: Clock = SYSTEM,
+        available: Available = always,
     ) -> None:
         self.settings = settings
         self.steps = GuardSteps(store)
@@ -81,6 +88,7 @@ class GuardDesk:
         self.reader = Reader(settings)
         self.emit = emit
         self.clock = clock
+        self.available = available
         self._dialect = dialect_of(settings.dialect)
         self._carrier = carrier_of(settings)
         self._attempts = FailedAttempts()
@@ -154,7 +162,11 @@ class GuardDesk:
         return min(found, key=lambda each: (_weight(each[0]), each[1])) if len(found) > 1 else found[0]
 
     async def claim(self, shown: Shown, owner: str, *, again: bool = False) -> Found:
-        """Claim a token for `owner`, see `GuardSteps.claim`: its record, or without one all of its names."""
+        """Claim a token for `owner`, see `GuardSteps.claim`: its record, or without one all of its names.
+
+        Raises:
+            StoreUnavailable: any of its names may be claimed then.
+        """
         await self.arrears.settle(shown.names)
         if len(shown.names) > 1:
             found = await self.look(shown)
@@ -174,12 +186,7 @@ class GuardDesk:
         """Claim every name of a token, or none: then another replica has it, or gave it a record meanwhile."""
         held: list[str] = []
         for name in sorted(shown.names):
-            try:
-                met = await self.steps.claim(name, owner)
-            except StoreUnavailable:
-                with suppress(StoreUnavailable):  # they would run out by themselves
-                    await self.release(held, owner)
-                raise
+            met = await self.steps.claim(name, owner)
             if met.verdict != Claimed(None):
                 await self.release([*held, name], owner)
                 if isinstance(met.verdict, Claimed):  # a record that came after the look: its claim is another's turn

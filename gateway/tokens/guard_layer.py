@@ -23,15 +23,14 @@ from gateway.tokens.guard_answer import Bringing
 from gateway.tokens.guard_content import REFRESH, grant_of, readable
 from gateway.tokens.guard_deal import login_of_answer
 from gateway.tokens.guard_desk import GuardDesk, Shown
-from gateway.tokens.guard_refresh import COMMIT_SECONDS, FORWARD_SECONDS, GuardRefresh
+from gateway.tokens.guard_refresh import GuardRefresh
 from gateway.tokens.guard_shelter import Shelter
-from gateway.tokens.guard_store import GuardStore
+from gateway.tokens.guard_store import FORWARD_SECONDS, GuardStore
 from gateway.tokens.keys import Keys
 from gateway.tokens.layer import Matches
+from gateway.tokens.ledger import Available, always
 from gateway.tokens.settings import TokenSettings
 
-CLAIM_MS = round(1000 * (FORWARD_SECONDS + COMMIT_SECONDS))
-"""Life of a claim, for the store's `Terms`."""
 MAX_GRANT = 1024 * 1024
 """Bytes of a request to the endpoint of all grants: some bring signed statements of others."""
 
@@ -48,6 +47,7 @@ class GuardLayer:
         logout: tells the logout requests.
         emit: who is told of operations, evictions, reuse and the audit trail.
         clock: this pod's; measures how long another replica is waited for.
+        available: whether Redis is there, as the gate tells.
         forward_seconds: how long the backend may take for a refresh; a claim has to outlive it.
     """
 
@@ -62,9 +62,10 @@ class GuardLayer:
         logout: Matches,
         emit: Emit = ignore,
         clock: Clock = SYSTEM,
+        available: Available = always,
         forward_seconds: float = FORWARD_SECONDS,
     ) -> None:
-        desk = self._desk = GuardDesk(settings, keys, store, emit, clock)
+        desk = self._desk = GuardDesk(settings, keys, store, emit, clock, available)
         self._is_login, self._is_refresh, self._is_logout = login, refresh, logout
         self._shelter = Shelter()
         self._refresh = GuardRefresh(desk, self._shelter, forward_seconds)

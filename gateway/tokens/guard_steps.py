@@ -30,10 +30,8 @@ for it too.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 
-from gateway.errors import StoreUnavailable
 from gateway.tokens import guard
 from gateway.tokens.guard import Commit, Lineage, Spent, Turned, Verdict
 from gateway.tokens.guard_store import GuardStore
@@ -82,13 +80,12 @@ class GuardSteps:
         return isinstance((await self._store.present(name, "", claim=False, ago=ago)).result, Spent)
 
     async def claim(self, name: str, owner: str, *, again: bool = False) -> Met:
-        """Claim a token for `owner`, see `guard.present`; one that its family refuses is not claimed."""
-        try:
-            met = await self._met(name, owner, again=again, claim=True)
-        except StoreUnavailable:
-            with suppress(StoreUnavailable):  # the claim may have been written; it would run out by itself
-                await self._store.release(name, owner)
-            raise
+        """Claim a token for `owner`, see `guard.present`; one that its family refuses is not claimed.
+
+        Raises:
+            StoreUnavailable: it may be claimed then.
+        """
+        met = await self._met(name, owner, again=again, claim=True)
         if isinstance(met.verdict, Ended | Spent):
             await self._store.release(name, owner)
         return met

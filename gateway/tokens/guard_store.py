@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.clock import SYSTEM, Clock
 from gateway.tokens import families, guard
@@ -17,6 +17,12 @@ from gateway.tokens.memory import MemoryLedger
 from gateway.tokens.rotation import Policy, Presented
 from gateway.tokens.standstill import Pauses
 
+FORWARD_SECONDS: Final = 10.0
+"""A backend that takes longer for a refresh is not waited for; the outcome is then open, and a retry is forwarded."""
+COMMIT_SECONDS: Final = 5.0
+"""A claim outlives the forward by so much: time to commit. After a crash, nobody is held up for longer than both."""
+CLAIM_MS: Final = round(1000 * (FORWARD_SECONDS + COMMIT_SECONDS))
+"""Life of a claim, for `Terms`."""
 ANSWER_SLACK_MS = 86_400_000
 """An answer lies longer than its grace, which may stand still while the store's own expiry runs on: without the answer
 a retry in grace would be forwarded, and the backend may take a token that it has traded for stolen. A day is longer

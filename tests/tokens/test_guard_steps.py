@@ -204,16 +204,6 @@ async def test_an_ended_family_keeps_no_claim(stage: Stage) -> None:
     assert b"second" not in stored  # type: ignore[operator]
 
 
-async def test_a_claim_whose_family_cannot_be_asked_is_taken_back(stage: Stage) -> None:
-    """given Redis away between the two keys, then the claim does not hold up the next try."""
-    await stage.steps.open("ann", FAMILY, (OLD,), "phone")
-    stage.client.before = fail(StoreUnavailable("away"), "guard_standing")
-    with pytest.raises(StoreUnavailable):
-        await stage.steps.claim(OLD, "first")
-    stage.client.before = lambda name: None
-    assert (await stage.steps.claim(OLD, "second")).verdict == Claimed(ANN)
-
-
 async def test_every_step_touches_one_key(stage: Stage) -> None:
     """No script reaches two slots of a cluster."""
     await stage.begin()
