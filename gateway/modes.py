@@ -89,5 +89,6 @@ def token_layer(
         keys=keys,
         standstill=standstill,
         sessions=session_routes(routes, loosely, strictly),
+        available=available,
         old_tokens=LegacyStore(redis, policy, prefix, emit, mint.fingerprint) if settings.legacy is not None else None,
     )

@@ -19,7 +19,7 @@ from gateway.tokens.client import Client, client_of
 from gateway.tokens.dialect import Operation, Pair, dialect_of, malformed
 from gateway.tokens.events import Audit, ExcessFamiliesCleaned, TokenOperation, audit_of
 from gateway.tokens.keys import Keys
-from gateway.tokens.ledger import Ledger
+from gateway.tokens.ledger import Available, Ledger, always
 from gateway.tokens.legacy import Legacy, LegacyReader, OldTokens
 from gateway.tokens.migration import mark_of
 from gateway.tokens.promises import Promises
@@ -71,6 +71,7 @@ class Desk:
         keys: Keys | None = None,
         standstill: Standstill | None = None,
         old_tokens: OldTokens | None = None,
+        available: Available = always,
     ) -> None:
         self.settings = settings
         self.policy = settings.policy
@@ -83,6 +84,7 @@ class Desk:
         self._attempts = FailedAttempts()
         self.emit = emit
         self.clock = clock
+        self._available = available
         self.promises = Promises(ledger, standstill or Standstill(), clock)
 
     async def claims(self, exchange: Exchange, operation: Operation = "refresh") -> list[Claim]:
@@ -171,6 +173,11 @@ class Desk:
         if wait is None:
             return error
         return GatewayError("too-many-attempts", private=error.private, retry_after=wait)
+
+    @property
+    def closed(self) -> bool:
+        """Whether strict mode lets nothing be judged now: Redis is away, as the gate tells."""
+        return self.settings.require_redis and not self._available()
 
     def redis_required(self, private: str, headers: Headers) -> GatewayError:
         """Return the answer for an operation that Redis is needed for."""

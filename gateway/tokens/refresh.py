@@ -38,6 +38,8 @@ class RefreshDesk:
         try:
             claims = await desk.claims(exchange)
         except GatewayError as error:
+            if desk.closed:  # an outage is told before anything is said of a token
+                raise desk.redis_required("refresh: away", []) from None
             desk.note("refresh", _RESULTS.get(error.code, "malformed"))
             if error.code == "invalid-token":
                 raise desk.failed(exchange, error) from None
