@@ -51,6 +51,9 @@ class Outbox(Generic[K, E]):
         self._open: dict[K, E] = {}
         self._news = asyncio.Event()
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def put(self, key: K, entry: E) -> None:
         """Have an entry written, in the place of the one that its key has."""
         self._open.pop(key, None)
