@@ -83,7 +83,7 @@ class GuardDesk:
         available: Available = always,
     ) -> None:
         self.settings = settings
-        self.steps = GuardSteps(store)
+        self.steps = GuardSteps(store, clock)
         self.vault = Vault(keys)
         self.reader = Reader(settings)
         self.emit = emit
@@ -214,6 +214,11 @@ class GuardDesk:
         """Return the answer for an operation that Redis is needed for; `forget`: the client's cookies go."""
         headers = self._carrier.clear_headers() if forget else []
         return GatewayError("redis-required", private=private, retry_after=RETRY_AFTER, headers=headers)
+
+    @property
+    def closed(self) -> bool:
+        """Whether strict mode lets nothing be judged now: Redis is away, as the gate tells."""
+        return self.settings.require_redis and not self.available()
 
     def count(self, operation: str, result: str) -> None:
         """Report an operation that concerns no family."""

@@ -71,9 +71,10 @@ class GuardLayer:
         self._refresh = GuardRefresh(desk, self._shelter, forward_seconds)
 
     async def run(self) -> None:
-        """Give refreshes a home, and write down what is owed, until cancelled."""
+        """Give refreshes a home, write down what is owed and keep what was promised, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._desk.arrears.run())
+            group.create_task(self._desk.steps.promises.run())
             await self._shelter.run()
 
     async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
@@ -104,8 +105,10 @@ class GuardLayer:
         """Forward a login, and begin a family for the refresh token that its answer brings.
 
         Raises:
-            GatewayError: in strict mode `redis-required`, when the family cannot be written down.
+            GatewayError: in strict mode `redis-required`, when the family cannot be written down, or surely could not.
         """
+        if self._desk.closed:  # where login and refresh are one route, nobody has asked yet
+            raise self._desk.redis_required("login: away")
         asked = self._desk.clock.monotonic()
         exchange.headers = readable(exchange.headers)
         reply = await forward(exchange)

@@ -75,6 +75,8 @@ class GuardRefresh:
         try:
             shown = await desk.chosen(await desk.shown(exchange))
         except GatewayError:
+            if desk.closed:  # an outage is told before anything is said of a token
+                raise desk.redis_required("refresh: away") from None
             desk.count("refresh", "malformed")
             raise
         landed = await outcome(await self._flight(shown, exchange, forward))
@@ -238,8 +240,9 @@ class GuardRefresh:
         desk.note_evicted(deal.lineage.user, turned.evicted)
 
     async def _refused(self, flight: Flight, lineage: Lineage | None, away: StoreUnavailable) -> GatewayError:
-        """Return the answer for a token that only Redis could judge; a claim on it may have been written."""
+        """Return the answer for a token that only Redis could judge: it stays good. A claim on it may be there."""
         await self._released(flight)
+        self._desk.steps.promises.make(flight.shown.names, flight.asked)
         self._desk.note("refresh", "redis_required", lineage, flight.shown)
         return self._desk.redis_required(f"refresh: {away.kind}")
 

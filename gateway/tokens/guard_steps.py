@@ -32,8 +32,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from gateway.clock import SYSTEM, Clock
 from gateway.tokens import guard
-from gateway.tokens.guard import Commit, Lineage, Spent, Turned, Verdict
+from gateway.tokens.guard import Busy, Commit, Lineage, Spent, Turned, Verdict
+from gateway.tokens.guard_promises import GuardPromises
 from gateway.tokens.guard_store import GuardStore
 from gateway.tokens.rotation import Ended
 
@@ -66,10 +68,11 @@ class Deal:
 
 
 class GuardSteps:
-    """The sequences of steps. Each raises `StoreUnavailable` where it was broken off."""
+    """The sequences of steps, and the promises they keep. Each raises `StoreUnavailable` where it was broken off."""
 
-    def __init__(self, store: GuardStore) -> None:
+    def __init__(self, store: GuardStore, clock: Clock = SYSTEM) -> None:
         self._store = store
+        self.promises = GuardPromises(store.promise, clock)
 
     async def look(self, name: str) -> Met:
         """Tell what a token would meet."""
@@ -125,6 +128,10 @@ class GuardSteps:
 
     async def _met(self, name: str, owner: str, *, again: bool, claim: bool) -> Met:
         seen = await self._store.present(name, owner, again=again, claim=claim)
+        if isinstance(seen.result, Spent) and (ago := self.promises.ago(name)):
+            seen = await self._store.present(name, owner, again=again, claim=claim, ago=ago)
+        elif claim and not isinstance(seen.result, Busy):
+            self.promises.judged(name)
         lineage = seen.result.lineage
         standing = await self._store.standing(lineage) if lineage is not None else None
         return Met(guard.judge(seen.result, seen.spent, standing), lineage, seen.now)

@@ -98,6 +98,10 @@ class GuardStore(Protocol):
         """Note that the backend has answered a token well, and take the claim back; `end` as in `learn`."""
         ...
 
+    async def promise(self, name: str, ago: int) -> None:
+        """Keep the promise that a token, presented `ago` ms before, is still good, see `guard.promise`."""
+        ...
+
     async def keep(self, family: str, sealed: bytes) -> None:
         """Put the answer to a token away, in the place of the family's last one: that is not given again."""
         ...
@@ -171,6 +175,13 @@ class MemoryGuard:
         """Note a trade, see `GuardStore`."""
         traded = guard.trade(self.token(name), owner, lineage, self._now(), spent=spent, kept=kept)
         self._tokens[name] = (traded, self._memory(end))
+
+    async def promise(self, name: str, ago: int) -> None:
+        """Keep a promise, see `GuardStore`."""
+        pauses = as_of(ago, self._terms.pauses())
+        promised = guard.promise(self.token(name), self._now(), self._terms.policy.grace_ms, pauses)
+        if promised is not None:
+            self._tokens[name] = (promised, self._tokens[name][1])
 
     async def keep(self, family: str, sealed: bytes) -> None:
         """Put an answer away, see `GuardStore`."""

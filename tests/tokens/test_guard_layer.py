@@ -96,11 +96,23 @@ async def test_a_strict_login_without_redis_is_refused(step: str) -> None:
     stage, store = faulty_stage(strict=True, carrier="cookie")
     stage.backend.by_cookie = True
     store.failing = (step,)
+    stage.gate.available = lambda: True
     outcome = await stage.gate.login()
     assert (outcome.status, outcome.code) == (503, "redis-required")
     assert header_values(outcome.headers, b"set-cookie") == []
     assert stage.gate.results("issue") == ["redis_required"]
     assert len(stage.gate.layer._desk.arrears) == 0
+
+
+async def test_a_closed_gate_keeps_a_strict_login_from_the_backend() -> None:
+    """given strict mode and Redis away, also where one route is for logins and refreshes, then 503 and no token is
+    minted; of a refresh nothing else is said either."""
+    stage, store = faulty_stage(strict=True)
+    async with running(stage.gate):
+        store.failing = ("turn",)
+        assert (await stage.gate.login()).code == "redis-required"
+        assert stage.backend.seen == []
+        assert (await stage.gate.refresh("")).code == "redis-required"
 
 
 async def test_a_login_written_late_is_ended_by_a_revoke_all_before() -> None:
