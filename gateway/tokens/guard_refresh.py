@@ -20,6 +20,7 @@ from gateway.errors import GatewayError, StoreUnavailable
 from gateway.exchange import Exchange, Handler, Reply, read_all, without
 from gateway.tokens.guard import Kept, Lineage, Spent
 from gateway.tokens.guard_answer import Verbatim
+from gateway.tokens.guard_arrears import Owed
 from gateway.tokens.guard_claim import Claims, Flight
 from gateway.tokens.guard_content import only_cookie, readable
 from gateway.tokens.guard_deal import deal_of
@@ -130,7 +131,7 @@ class GuardRefresh:
             case Ended(reason=reason):
                 desk.note("refresh", "ended", met.lineage, shown, reason)
                 raise desk.refusal(f"refresh: ended ({reason})")
-        return await self._traded(flight, met)
+        return await self._finished(flight, met) or await self._traded(flight, met)
 
     async def _kept(self, flight: Flight, lineage: Lineage) -> Verbatim:
         """Open the answer that was kept; when it is not there, or for another client, only the backend can tell."""
@@ -139,7 +140,7 @@ class GuardRefresh:
             sealed = await desk.steps.recall(lineage)
         except StoreUnavailable as away:  # the backend may take a token that it has traded for stolen
             raise await self._refused(flight, lineage, away) from None
-        answer = desk.vault.open(shown.text, flight.name, sealed, shown.proof) if sealed is not None else None
+        answer = self._opened(flight, sealed)
         if answer is None:
             flight.again = True
             return await self._answer(flight)
@@ -157,6 +158,29 @@ class GuardRefresh:
             desk.alarm(lineage)
         raise desk.refusal("refresh: reused")
 
+    async def _finished(self, flight: Flight, met: Met) -> Verbatim | None:
+        """Finish a commit that broke off before the token was spent, and return its answer; None: there is none."""
+        if met.lineage is None or flight.again:
+            return None
+        try:
+            answer = self._opened(flight, await self._desk.steps.recall(met.lineage))
+        except StoreUnavailable as away:
+            if self._desk.settings.require_redis:
+                raise await self._refused(flight, met.lineage, away) from None
+            return None
+        if answer is None:
+            return None
+        owed = await self._owed(flight, met, answer)
+        if not owed.deal.successors:  # the token stays good, and this is what the backend said another time
+            return None
+        await self._committed(flight, met, owed)
+        return answer
+
+    def _opened(self, flight: Flight, sealed: bytes | None) -> Verbatim | None:
+        """Return the answer if it is this token's, and its client's."""
+        shown = flight.shown
+        return self._desk.vault.open(shown.text, flight.name, sealed, shown.proof) if sealed is not None else None
+
     async def _traded(self, flight: Flight, met: Met) -> Verbatim:
         """Forward a claimed token, and write down what came of it."""
         desk, shown = self._desk, flight.shown
@@ -170,7 +194,7 @@ class GuardRefresh:
             flight.failed = met.lineage is None and answer.status in _REJECTIONS
             return answer
         try:
-            await self._committed(flight, met, answer)
+            await self._committed(flight, met, await self._owed(flight, met, answer))
         except Exception as fault:  # whatever it is: the token is traded, and the client must hear for what
             desk.note("refresh", "uncommitted", met.lineage, shown, f"uncommitted, {type(fault).__name__}")
         return answer
@@ -219,11 +243,13 @@ class GuardRefresh:
             desk.arrears.owe(await deal_of(desk, shown, answer, None, now=0, owner=flight.owner, asked=flight.asked))
         return answer
 
-    async def _committed(self, flight: Flight, met: Met, answer: Verbatim) -> None:
+    async def _owed(self, flight: Flight, met: Met, answer: Verbatim) -> Owed:
+        now, owner, asked = met.now // 1000, flight.owner, flight.asked
+        return await deal_of(self._desk, flight.shown, answer, met.lineage, now=now, owner=owner, asked=asked)
+
+    async def _committed(self, flight: Flight, met: Met, owed: Owed) -> None:
         """Commit a good answer. It is given to the client whatever becomes of this."""
         desk, shown = self._desk, flight.shown
-        now, owner, asked = met.now // 1000, flight.owner, flight.asked
-        owed = await deal_of(desk, shown, answer, met.lineage, now=now, owner=owner, asked=asked)
         deal = replace(owed.deal, name=flight.name, answer=owed.answers.get(flight.name))
         try:
             turned = await desk.steps.commit(deal)
