@@ -19,7 +19,14 @@ from gateway.events import Event
 from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.redis_client.events import EmbeddedExited, EvictionUnknown, KeysMayBeEvicted
 from gateway.rescue import Crashed, Refused
-from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, LoginUnreadable, ReuseDetected
+from gateway.tokens.events import (
+    Audit,
+    ClaimsNotGiven,
+    ExcessFamiliesCleaned,
+    LoginUnreadable,
+    NothingBrought,
+    ReuseDetected,
+)
 
 MAINTENANCE: Final = "Authentication service in maintenance mode"
 REDIS_REQUIRED: Final = "Redis required for token operations but not available"
@@ -30,6 +37,7 @@ CLEANED_UP: Final = "Cleaned up excess user tokens"
 REUSE: Final = "Refresh token reuse detected"
 CLAIMS: Final = "Backend gave no claims, older ones are used"
 UNREADABLE: Final = "Login answer passed without tokens: it holds no JSON object or no usable subject"
+UNGUARDED: Final = "Backend's answer brought no refresh token where one is looked for: nothing to guard"
 LIMITS: Final = "Queue limits in force"
 
 DIGEST_SECONDS: Final = 60.0
@@ -88,6 +96,7 @@ class Journal:
         self._required = Digest()
         self._claims = Digest()
         self._logins = Digest()
+        self._unguarded: dict[str, Digest] = {}
         self._refused: dict[tuple[str, str], Digest] = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             MaintenanceChanged: self._maintenance_changed,
@@ -99,6 +108,7 @@ class Journal:
             EvictionUnknown: lambda e: self._log.debug("Redis does not tell its maxmemory-policy", reason=e.kind),
             ExcessFamiliesCleaned: lambda e: self._log.info(CLEANED_UP, user=e.user, count=len(e.families)),
             LoginUnreadable: lambda e: self._count(self._logins, UNREADABLE, route=e.route),
+            NothingBrought: self._nothing_brought,
             ClaimsNotGiven: lambda e: self._count(self._claims, CLAIMS, reason=e.reason),
             ReuseDetected: lambda e: self._log.warning(REUSE, **asdict(e)),
             Audit: lambda e: self._audit.info("Token audit", audit=True, **_audit_fields(e)),
@@ -138,6 +148,10 @@ class Journal:
         self._end(self._required, REDIS_REQUIRED)
         if self._strict:
             self._count(self._required, REDIS_REQUIRED)
+
+    def _nothing_brought(self, event: NothingBrought) -> None:
+        digest = self._unguarded.setdefault(event.operation, Digest())
+        self._count(digest, UNGUARDED, operation=event.operation)
 
     def _gateway_error(self, event: Refused) -> None:
         if event.code == "redis-required":

@@ -36,6 +36,16 @@ class LoginUnreadable(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NothingBrought(Event):
+    """In `mode: guard` a 2xx answer to an `operation` (`login|refresh`) brought no refresh token in its place.
+
+    Of logins only those that name somebody, or cannot be read: other answers, such as a second factor's, bring none.
+    """
+
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
 class FamiliesAtLogin(Event):
     """How many families a user has after a login."""
 

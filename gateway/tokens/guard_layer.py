@@ -17,7 +17,7 @@ from gateway.events import Emit, ignore
 from gateway.exchange import Exchange, Handler, Reply
 from gateway.tokens.answer import in_memory
 from gateway.tokens.client import client_of
-from gateway.tokens.events import FamiliesAtLogin
+from gateway.tokens.events import FamiliesAtLogin, NothingBrought
 from gateway.tokens.guard import Turned
 from gateway.tokens.guard_answer import Bringing
 from gateway.tokens.guard_content import REFRESH, grant_of, readable
@@ -116,6 +116,8 @@ class GuardLayer:
             brought = await self._desk.reader.read(reply)
             if brought.tokens:
                 await self._begin(exchange, brought, asked)
+            elif 200 <= reply.status < 300 and (brought.unread or brought.user is not None):
+                self._desk.emit(NothingBrought("login"))
         except BaseException:
             await reply.body.aclose()
             raise

@@ -12,7 +12,7 @@ from gateway.events import Event
 from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.observability.journal import Digest, Journal
 from gateway.rescue import Refused
-from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, ReuseDetected
+from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, NothingBrought, ReuseDetected
 
 
 class Steps:
@@ -88,6 +88,15 @@ def test_events_have_the_texts_that_alerts_look_for() -> None:
         "Refresh token reuse detected",
     ]
     assert told[3]["family"] == "f"
+
+
+def test_answers_with_nothing_to_guard_are_told_for_each_operation() -> None:
+    """A warning for logins and one for refreshes, each once and then at most once a minute with a count."""
+    login, refresh = NothingBrought("login"), NothingBrought("refresh")
+    told = lines(refresh, *[refresh] * 9, login, 60.0, refresh)
+    assert [(line["log_level"], line["operation"], line["count"]) for line in told] == [
+        ("warning", "refresh", 1), ("warning", "login", 1), ("warning", "refresh", 10)
+    ]  # fmt: skip
 
 
 def test_audit_lines_are_marked_and_carry_the_hash_under_a_name_that_redaction_leaves() -> None:
