@@ -23,6 +23,8 @@ FATE: Final = 2.0
 """Seconds after which a request without a verdict is surely not carried out any more."""
 ANSWER: Final = 5.0
 """Seconds a client waits for an answer."""
+OPEN: Final = (None, 503, 504)
+"""No verdict: the client keeps what it has."""
 _TYPING: Final = 1.1
 """Seconds between the end of a session and the next login."""
 _OLD: Final = 4
@@ -38,6 +40,10 @@ class Habits:
     end_all: float = 0.001
     thief: float = 0.004
     """A stolen token, spent long ago, is presented by somebody else."""
+    tabs: float = 0.0
+    """Two tabs refresh at the same time, each wherever it finds a gateway."""
+    fate: float = FATE
+    """Seconds after which a request of its own without a verdict is surely not carried out any more."""
 
 
 class Customer:
@@ -49,7 +55,7 @@ class Customer:
         self._history = history
         self._rng = random.Random(seed)
         self._habits = habits
-        self._http = PlainClient(ANSWER)
+        self._http, self._other_tab = PlainClient(ANSWER), PlainClient(ANSWER)
         self._token: Token | None = None
         self._access = ""
         self._spent: list[Token] = []
@@ -69,12 +75,13 @@ class Customer:
         while self._got_through_at < began:
             await (self._refresh(drop=0) if self._token is not None else self._login())
         for token in self._ended:
-            while await self._present("refresh", token) in (None, 503):
+            while await self._present("refresh", token) in OPEN:
                 await self._pause()
 
     def close(self) -> None:
         """Hang up."""
         self._http.close()
+        self._other_tab.close()
 
     async def _step(self) -> None:
         habits, chance = self._habits, self._rng.random()
@@ -103,7 +110,10 @@ class Customer:
 
     async def _refresh(self, drop: float) -> None:
         assert self._token is not None
-        if await self._present("refresh", self._token, drop) in (None, 503):
+        shown = [self._present("refresh", self._token, drop)]
+        if self._rng.random() < self._habits.tabs:
+            shown.append(self._present("refresh", self._token, drop, self._other_tab))
+        if any(status in OPEN for status in await asyncio.gather(*shown)):
             await self._pause()
 
     async def _again(self) -> None:
@@ -115,16 +125,18 @@ class Customer:
             self._token, self._access = held, access
         await self._pause()
 
-    async def _present(self, operation: Operation, token: Token, drop: float = 0.0) -> int | None:
+    async def _present(
+        self, operation: Operation, token: Token, drop: float = 0.0, tab: PlainClient | None = None
+    ) -> int | None:
         hang_up = self._rng.random() * 0.01 if self._rng.random() < drop else None
         body = {"refreshToken": token.text}
-        status, document, sent = await self._ask("POST", "/api/auth/refresh", body, hang_up_after=hang_up)
+        status, document, sent = await self._ask("POST", "/api/auth/refresh", body, hang_up_after=hang_up, tab=tab)
         given = read_token(document["refreshToken"]) if status == 200 else None
         self._note(operation, sent, status, token, given)
         if operation == "replay" or token in self._ended:
             return status
-        if status in (None, 503):
-            self._settled_at = time.monotonic() + FATE
+        if status in OPEN:
+            self._settled_at = time.monotonic() + self._habits.fate
         elif status == 401:
             self._forget()
         elif given is not None:
@@ -139,7 +151,7 @@ class Customer:
         """End the session, asking until there is a verdict; it is no use afterwards."""
         token = self._token
         status: int | None = None
-        while status in (None, 503):
+        while status in OPEN:
             status, _, sent = await self._ask(method, path, body, headers)
             self._note(operation, sent, status, token, None)
             await self._pause()
@@ -152,10 +164,11 @@ class Customer:
         document: dict[str, str] | None,
         headers: Sequence[str] = (),
         hang_up_after: float | None = None,
+        tab: PlainClient | None = None,
     ) -> tuple[int | None, Any, float]:
         port, sent = self._rng.choice(self._ports), time.monotonic()
         try:
-            status, answer = await self._http.request(port, method, path, document, headers, hang_up_after)
+            status, answer = await (tab or self._http).request(port, method, path, document, headers, hang_up_after)
         except NoAnswer:
             return None, None, sent
         return status, answer, sent

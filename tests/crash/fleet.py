@@ -22,10 +22,11 @@ from tests.support.valkey import free_port
 class Fleet:
     """So many gateways with one configuration."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], size: int) -> None:
+    def __init__(self, folder: Path, config: Mapping[str, Any], size: int, module: str = "gateway") -> None:
         self._folder = folder
         self._config = config
         self._size = size
+        self._module = module
         self._numbers = count()
         self._gateways: list[GatewayProcess] = []
         self._stack = AsyncExitStack()
@@ -64,5 +65,5 @@ class Fleet:
 
     async def _start(self, port: int) -> GatewayProcess:
         config = {**self._config, "ingress": {**self._config["ingress"], "listen": f"127.0.0.1:{port}"}}
-        gateway = GatewayProcess(self._folder / f"gateway-{next(self._numbers)}", config)
+        gateway = GatewayProcess(self._folder / f"gateway-{next(self._numbers)}", config, module=self._module)
         return await self._stack.enter_async_context(gateway)

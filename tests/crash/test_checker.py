@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.crash.checker import Checker
-from tests.crash.history import Event, Loss, Operation
+from tests.crash.checker import Checker, at_once
+from tests.crash.history import Event, Forward, Loss, Operation
 
 FAMILY = "f"
 
@@ -88,6 +88,15 @@ def test_a_planted_violation_is_found(name: str) -> None:
     """given a history with one wrong / when it is checked / then that kind is found, and no other."""
     kinds = {violation.kind for violation in Checker(fate=2).check(BAD[name])}
     assert kinds == {name.partition(",")[0]}
+
+
+def test_a_token_that_is_at_the_backend_twice_at_once_is_found() -> None:
+    """given forwards of several tokens / when two of one overlap / then the later one is found; one after the other, or
+    of different tokens, they are in order."""
+    long, within, after = Forward("a", 1, 5), Forward("a", 2, 3), Forward("a", 5, 6)
+    assert at_once([after, Forward("b", 1, 9), long]) == []
+    assert at_once([within, after, long]) == [within]
+    assert at_once([long, within, Forward("a", 4, 7)]) == [within, Forward("a", 4, 7)]
 
 
 def test_whoever_does_not_come_back_is_found() -> None:
