@@ -19,13 +19,14 @@ LATER = 900.0
 class Pair:
     """Two gateways in strict mode; the first one's way to the store can be cut."""
 
-    def __init__(self) -> None:
-        self.clock, self.backend = LoopClock(), Minting()
+    def __init__(self, *, by_cookie: bool = False) -> None:
+        self.clock, self.backend = LoopClock(), Minting(by_cookie)
+        changes = {"require_redis": True, "carrier": "cookie" if by_cookie else "json"}
         self.store, ledger = memory_store(self.clock)
         self.cut = Faulty(ledger, Terms(guard_settings().policy, CLAIM_MS), self.clock)
         self.cut._tokens, self.cut._answers = self.store._tokens, self.store._answers
         self.first, self.second = (
-            Gate(store, self.backend.handle, clock=self.clock, require_redis=True) for store in (self.cut, self.store)
+            Gate(store, self.backend.handle, clock=self.clock, **changes) for store in (self.cut, self.store)
         )
 
 
@@ -81,3 +82,17 @@ async def test_a_token_that_was_judged_in_time_needs_no_promise() -> None:
         assert (await pair.first.refresh(token)).content == lost.content
         await asyncio.sleep(LATER)
         assert (await pair.first.refresh(token)).code == "invalid-token"
+
+
+@virtual
+async def test_of_several_cookies_each_is_given_back() -> None:
+    """given a stale cookie before the client's own, when both come in an outage, then the client's own is promised."""
+    pair = Pair(by_cookie=True)
+    async with running(pair.first, pair.second):
+        token = (await pair.first.login()).token
+        lost = await pair.first.refresh(token)
+        pair.cut.failing = ("present", "release")
+        assert (await pair.first.refresh("hush-stale", token)).code == "redis-required"
+        await asyncio.sleep(60)
+        pair.cut.failing = ()
+        assert (await pair.first.refresh(token)).content == lost.content
