@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.crash.history import Event, History, Operation, Token, read_token
-from tests.support.plain_http import NoAnswer, PlainClient
+from tests.support.plain_http import NoAnswer, NotSent, PlainClient
 
 FATE: Final = 2.0
 """Seconds after which a request without a verdict is surely not carried out any more."""
@@ -166,12 +166,16 @@ class Customer:
         hang_up_after: float | None = None,
         tab: PlainClient | None = None,
     ) -> tuple[int | None, Any, float]:
-        port, sent = self._rng.choice(self._ports), time.monotonic()
-        try:
-            status, answer = await (tab or self._http).request(port, method, path, document, headers, hang_up_after)
-        except NoAnswer:
-            return None, None, sent
-        return status, answer, sent
+        while True:
+            port, sent = self._rng.choice(self._ports), time.monotonic()
+            try:
+                status, answer = await (tab or self._http).request(port, method, path, document, headers, hang_up_after)
+            except NotSent:  # a gateway that is not there yet: another one may be
+                await self._pause()
+            except NoAnswer:
+                return None, None, sent
+            else:
+                return status, answer, sent
 
     def _note(
         self, operation: Operation, sent: float, status: int | None, shown: Token | None, given: Token | None
