@@ -68,6 +68,7 @@ async def storm(
             calm = time.monotonic()
             async with asyncio.timeout(COME_BACK):
                 await asyncio.gather(*(customer.come_back() for customer in customers))
+                await asyncio.gather(*(customer.reckon() for customer in customers))
         finally:
             for customer in customers:
                 customer.close()
