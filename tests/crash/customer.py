@@ -1,10 +1,11 @@
 """A client of the portal in a storm: it logs in, refreshes without end, and loses answers.
 
-The one idea: it behaves as a well-made client does, so that nothing excuses a log-out. It keeps a token until it has the
-next one, presents the same one again after a failure, and does not use a successor while an abandoned request for it may
-still be under way (a real one refreshes every quarter of an hour; this one waits for `FATE`, and presents the predecessor
-once meanwhile, as a second tab does). Nor does a person log in within the second in which all sessions were ended: tokens
-carry whole seconds, so when such a login is lost in a failover, the gateway must take it for one of those that were ended.
+The one idea: it behaves as a well-made client does, so that nothing excuses a log-out. It keeps a token until it has
+the next one, presents the same one again after a failure, and does not use a successor while an abandoned request for
+it may still be under way (a real one refreshes every quarter of an hour; this one waits for `FATE`, and presents the
+predecessor once meanwhile, as a second tab does). Nor does a person log in within the second in which all sessions
+were ended: tokens carry whole seconds, so when such a login is lost in a failover, the gateway must take it for one of
+those that were ended.
 """
 
 from __future__ import annotations

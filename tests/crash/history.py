@@ -74,6 +74,8 @@ class History:
 
     events: list[Event] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    audited: Counter[str] = field(default_factory=Counter)
+    """How often which operation had which outcome by the gateways' own trail, such as `refresh healed`."""
 
     def counted(self) -> Counter[str]:
         """Return how often which operation ended how, such as `refresh 200`."""

@@ -10,7 +10,9 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,8 @@ from tests.crash.checker import Checker
 from tests.crash.customer import FATE, Customer, Habits
 from tests.crash.fleet import Fleet
 from tests.crash.history import History
+from tests.crash.portal import configured
+from tests.crash.sleepers import Leaver, Session, Sleeper
 from tests.support.backend import running_backend
 
 GATEWAYS: Final = 3
@@ -39,9 +43,12 @@ async def storm(
     seconds: float,
     strict: bool = True,
     habits: Habits = _USUAL,
+    asleep: Sequence[Session] = (),
     seed: int = 1,
 ) -> History:
     """Run a storm and return its history, which is left in the folder as `history.jsonl` too.
+
+    Half of the clients who are `asleep` refresh when it is over, the others end all their sessions then.
 
     Raises:
         AssertionError: with what the checker found.
@@ -49,11 +56,16 @@ async def storm(
     """
     history, rng = History(), random.Random(seed)
     calm = 0.0
-    async with running_backend() as backend, Fleet(folder, _config(backend.url, redis_url, strict), GATEWAYS) as fleet:
+    async with AsyncExitStack() as stack:
+        backend = await stack.enter_async_context(running_backend())
+        config = configured(backend.url, redis_url, strict=strict)
+        fleet = await stack.enter_async_context(Fleet(folder, config, GATEWAYS))
         await fleet.ready()
         customers = [
             Customer(f"u-{number // 2}", fleet.ports, history, f"{seed}-{number}", habits) for number in range(CLIENTS)
         ]
+        kinds = cycle((Sleeper, Leaver))
+        customers += [kind(session, fleet.ports, history) for session, kind in zip(asleep, kinds, strict=False)]
         over = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
@@ -72,21 +84,9 @@ async def storm(
         finally:
             for customer in customers:
                 customer.close()
+            history.audited = fleet.audited()
             history.save(folder / "history.jsonl")
     found = Checker(history.losses, FATE, strict, calm).check(history.events)
     kinds = dict(Counter(violation.kind for violation in found))
     assert not found, f"{kinds} in {folder / 'history.jsonl'}; the first: {found[0]}"
     return history
-
-
-def _config(backend: str, redis_url: str, strict: bool) -> dict[str, dict[str, object]]:
-    return {
-        "ingress": {"backend": backend},
-        "redis": {"url": redis_url, "probe": {"interval": "200ms"}},
-        "tokens": {
-            "enabled": True,
-            "require_redis": strict,
-            "keys": [{"kid": "main", "alg": "HS256", "secret": "hush-" + "k" * 40}],
-            "routes": {"sessions": "/api/auth/sessions"},
-        },
-    }
