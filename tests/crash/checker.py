@@ -215,7 +215,7 @@ def _granted(family: _Family) -> list[Event]:
 def _surely_ended(family: _Family, by: Event) -> bool:
     thieves = [event for event in family.presented if event.operation == "replay" and event.status == 401]
     ends = [end for end in family.ends if end.status in _DONE]
-    return any(event.answered <= by.sent for event in (*ends, *thieves))
+    return any(event.sent <= by.answered for event in (*ends, *thieves))
 
 
 def _traded(event: Event) -> bool:

@@ -76,13 +76,13 @@ class Customer:
             await (self._step(_QUIET) if self._token is not None else self._login())
 
     async def reckon(self) -> None:
-        """Try every token of a session that ended, and let a thief try one that was spent long ago."""
+        """Try every token of a session that ended, and let a thief try the first that was spent."""
         for token in self._ended:
             while await self._present("refresh", token) in (None, 503):
                 await self._pause()
         await asyncio.sleep(self._settled_at - time.monotonic())
         if len(self._spent) >= _OLD:
-            await self._present("replay", self._spent[-_OLD])
+            await self._present("replay", self._spent[0])
             await self._refresh(drop=0)
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class Customer:
         elif chance < habits.logout + habits.end_all:
             await self._end_all()
         elif chance < habits.logout + habits.end_all + habits.thief and len(self._spent) >= _OLD:
-            await self._present("replay", self._spent[-_OLD])
+            await self._present("replay", self._rng.choice(self._spent[: 1 - _OLD]))
         elif self._unanswered or time.monotonic() >= self._settled_at:
             await self._refresh(habits.drop)
         else:

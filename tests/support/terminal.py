@@ -20,7 +20,7 @@ _CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class Seen:
     """How a command ended, what it printed, and all that its terminal got."""
 
     code: int
@@ -39,7 +39,7 @@ class Watched:
         return self.terminal.count(_ERASE)
 
 
-def watched(command: Sequence[str], environ: Mapping[str, str]) -> Watched:
+def watched(command: Sequence[str], environ: Mapping[str, str]) -> Seen:
     """Run a command to its end with a terminal for stderr."""
     ours, theirs = pty.openpty()
     try:
@@ -54,7 +54,7 @@ def watched(command: Sequence[str], environ: Mapping[str, str]) -> Watched:
             shown += part
         assert process.stdout is not None
         out = process.stdout.read().decode()
-    return Watched(process.returncode, out, shown.decode())
+    return Seen(process.returncode, out, shown.decode())
 
 
 def _read(descriptor: int) -> bytes:
