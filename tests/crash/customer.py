@@ -39,6 +39,8 @@ class Habits:
     end_all: float = 0.001
     thief: float = 0.004
     """A stolen token, spent long ago, is presented by somebody else."""
+    rest: float = 0.0
+    """Not a likelihood: seconds between two steps, at most."""
 
 
 _QUIET: Final = Habits(drop=0, logout=0, end_all=0, thief=0)
@@ -68,6 +70,7 @@ class Customer:
         """Do what clients do until it is over."""
         while not over.is_set():
             await self._step(self._habits)
+            await asyncio.sleep(self._rng.uniform(0, self._habits.rest))
 
     async def come_back(self) -> None:
         """Refresh once more, as often as it takes, or log in if that is due."""

@@ -123,8 +123,8 @@ def test_a_request_without_a_verdict_may_be_carried_out_later() -> None:
 
 
 def test_a_sure_end_leaves_no_doubt() -> None:
-    """given ends that were acknowledged, and a thief that was caught / then no refusal is doubtful, nor one beside which
-    the end was under way; an end or a thief without a verdict leaves doubt."""
+    """given ends that were acknowledged, and a thief that was caught / then no refusal is doubtful, nor one beside
+    which the end was under way; an end or a thief without a verdict leaves doubt."""
     caught = [login(), refresh(1, 1), refresh(2, 2), replay(3, 1, 401), refresh(4, 3, 401)]
     beside = [login(), replace(logout(1), answered=2.05), refresh(2, 1, 401)]
     for sure in (caught, beside, [login(), logout(1), refresh(2, 1, 401)], [login(), end_all(1), refresh(2, 1, 401)]):

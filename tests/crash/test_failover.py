@@ -18,7 +18,7 @@ from tests.crash.storm import CLIENTS, storm
 from tests.support.sentinel import FAILOVER_TIMEOUT_MS, Watched
 from tests.support.soak import short_or_long, tell
 
-HABITS = Habits(drop=0.005)
+HABITS = Habits(drop=0.005, rest=0.05)
 """Few answers are lost besides, so that most clients are rotating when the store loses what they did."""
 MOST_DOUBTFUL = 3
 """Refusals that the checker can only suppose to be right."""
@@ -63,7 +63,7 @@ async def test_a_failover_logs_nobody_out(tmp_path: Path, watched: Watched) -> N
     history = await storm(tmp_path, watched.url, Failovers(watched), seconds=short_or_long(2.0, 30.0), habits=HABITS)
     checker = Checker(history.losses, FATE)
     doubtful, caught = checker.doubtful(history.events), checker.caught(history.events)
-    before = _spent_before(history.losses[0], caught, history.events)
+    before = _spent_before(history.losses, caught, history.events)
     tell(f"failovers: {len(history.losses)}; {dict(history.counted())}; {dict(history.audited)}")
     tell(f"doubtful: {len(doubtful)}; thieves caught: {len(caught)}, with tokens of before the loss: {len(before)}")
     assert history.audited["refresh healed"] >= CLIENTS / 5
@@ -71,7 +71,10 @@ async def test_a_failover_logs_nobody_out(tmp_path: Path, watched: Watched) -> N
     assert len(before) >= CLIENTS / 5
 
 
-def _spent_before(loss: Loss, caught: Sequence[Event], events: Sequence[Event]) -> list[Event]:
+def _spent_before(losses: Sequence[Loss], caught: Sequence[Event], events: Sequence[Event]) -> list[Event]:
     """Return the thieves that were caught after a loss with a token that had been spent for good before it."""
-    given = {(event.family, event.generation) for event in events if event.answered < loss.since}
-    return [event for event in caught if event.sent > loss.until and (event.family, event.presented + 2) in given]
+    given: dict[tuple[str, int], float] = {}
+    for event in sorted(events, key=lambda event: -event.answered):
+        given[event.family, event.generation] = event.answered
+    spent_at = {id(event): given.get((event.family, event.presented + 2), float("inf")) for event in caught}
+    return [event for event in caught if any(spent_at[id(event)] < loss.since < event.sent for loss in losses)]

@@ -19,7 +19,7 @@ from tests.crash.sleepers import an_hour_ago
 from tests.crash.storm import CLIENTS, storm
 from tests.support.soak import short_or_long, tell
 
-MANY_THIEVES = Habits(drop=0.005, thief=0.01)
+HABITS = Habits(drop=0.005, thief=0.01, rest=0.1)
 """Few answers are lost besides, so that most clients are rotating when the store loses what they did."""
 SLEEPERS = 10
 HEALED = 8
@@ -62,7 +62,7 @@ async def test_lost_data_logs_nobody_out(tmp_path: Path, pair: Pair) -> None:
     whose spending survived ends its family, and who ends all ends also what the store has lost."""
     sleepers = an_hour_ago(pair.command, tokens(strict=True), SLEEPERS)
     seconds = short_or_long(4.5, 30.0)
-    history = await storm(tmp_path, pair.url, Losses(pair), seconds=seconds, habits=MANY_THIEVES, asleep=sleepers)
+    history = await storm(tmp_path, pair.url, Losses(pair), seconds=seconds, habits=HABITS, asleep=sleepers)
     checker = Checker(history.losses, FATE)
     doubtful, caught = checker.doubtful(history.events), checker.caught(history.events)
     tell(f"losses: {len(history.losses)}; {dict(history.counted())}; {dict(history.audited)}")
