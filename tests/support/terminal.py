@@ -1,4 +1,4 @@
-"""A command whose stderr is a terminal, and what somebody who watches it reads there.
+"""A command whose stderr is a terminal, or a pipe, and what somebody who watches it reads there.
 
 The one idea: the terminal is real (a pty), and of the bytes it gets two things are of interest: the lines that stay,
 and how often something was erased to be drawn anew.
@@ -21,7 +21,7 @@ _CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How a command ended, what it printed, and all that its terminal got."""
+    """How a command ended, what it printed, and all that its terminal, or pipe, got."""
 
     code: int
     out: str
@@ -37,6 +37,12 @@ class Seen:
     def redrawn(self) -> int:
         """How often a line was erased."""
         return self.terminal.count(_ERASE)
+
+
+def piped(command: Sequence[str], environ: Mapping[str, str]) -> Seen:
+    """Run a command to its end with a pipe for stderr."""
+    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environ, text=True, check=False)
+    return Seen(ran.returncode, ran.stdout, ran.stderr)
 
 
 def watched(command: Sequence[str], environ: Mapping[str, str]) -> Seen:
