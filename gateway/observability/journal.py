@@ -1,7 +1,8 @@
 """Events to log lines, with the texts that operators' alerts look for.
 
 The one idea: what can happen a thousand times a second is told on the change and then at most once a minute with a
-count, so that an outage cannot fill a disk; everything about a session is an audit line and is never left out.
+count, so that an outage cannot fill a disk; everything about a session is an audit line and is never left out. Guesses
+are about no session: they are audited so, by network.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.redis_client.events import EmbeddedExited, EvictionUnknown, KeysMayBeEvicted
 from gateway.rescue import Crashed, Refused
 from gateway.tokens.events import (
+    AttemptFailed,
     Audit,
     ClaimsNotGiven,
     ExcessFamiliesCleaned,
@@ -41,6 +43,7 @@ UNGUARDED: Final = "Backend's answer brought no refresh token where one is looke
 LIMITS: Final = "Queue limits in force"
 
 DIGEST_SECONDS: Final = 60.0
+MOST_KEYS: Final = 1000
 
 _WARNINGS: Final = frozenset(
     (
@@ -77,10 +80,32 @@ class Digest:
         self._next = now + self._period
         return held
 
+    def is_open(self, now: float) -> bool:
+        """Tell whether something was told within the last period, or is still held back."""
+        return self._held > 0 or (self._next is not None and now < self._next)
+
     def end(self) -> int:
         """Start over, the next one is the first again; returns how many were held back and not told."""
         held, self._held, self._next = self._held, 0, None
         return held
+
+
+class Digests:
+    """A digest for each key. Keys beyond `MOST_KEYS` share one, so a flood of them is as bounded as one of events."""
+
+    def __init__(self) -> None:
+        self._each: dict[tuple[str, ...], Digest] = {}
+        self._rest = Digest()
+
+    def note(self, key: tuple[str, ...], now: float) -> tuple[bool, int] | None:
+        """Count one of a key; returns whether the line to be written stands for this key alone, and for how many."""
+        digest = self._each.get(key)
+        if digest is None and len(self._each) >= MOST_KEYS:
+            self._each = {name: kept for name, kept in self._each.items() if kept.is_open(now)}
+        if digest is None and len(self._each) < MOST_KEYS:
+            digest = self._each.setdefault(key, Digest())
+        count = (digest or self._rest).note(now)
+        return None if count is None else (digest is not None, count)
 
 
 class Journal:
@@ -97,6 +122,7 @@ class Journal:
         self._claims = Digest()
         self._logins = Digest()
         self._unguarded: dict[str, Digest] = {}
+        self._attempts = Digests()
         self._refused: dict[tuple[str, str], Digest] = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             MaintenanceChanged: self._maintenance_changed,
@@ -112,6 +138,7 @@ class Journal:
             ClaimsNotGiven: lambda e: self._count(self._claims, CLAIMS, reason=e.reason),
             ReuseDetected: lambda e: self._log.warning(REUSE, **asdict(e)),
             Audit: lambda e: self._audit.info("Token audit", audit=True, **_audit_fields(e)),
+            AttemptFailed: self._attempt_failed,
             Refused: self._gateway_error,
             Crashed: lambda e: self._log.error("Internal error", exc_info=e.error),
         }
@@ -152,6 +179,14 @@ class Journal:
     def _nothing_brought(self, event: NothingBrought) -> None:
         digest = self._unguarded.setdefault(event.operation, Digest())
         self._count(digest, UNGUARDED, operation=event.operation)
+
+    def _attempt_failed(self, event: AttemptFailed) -> None:
+        told = self._attempts.note((event.action, event.outcome, event.network), self._clock.monotonic())
+        if told is not None:
+            alone, count = told
+            network = event.network if alone else "other"
+            line = Audit(event.action, event.outcome, "", "", network=network)
+            self._audit.info("Token audit", audit=True, count=count, **_audit_fields(line))
 
     def _gateway_error(self, event: Refused) -> None:
         if event.code == "redis-required":

@@ -17,7 +17,7 @@ from gateway.tokens.carrier import carrier_of, refuse_query
 from gateway.tokens.claims import InvalidToken, Login, MalformedToken, Mint, RefreshToken
 from gateway.tokens.client import Client, client_of
 from gateway.tokens.dialect import Operation, Pair, dialect_of, malformed
-from gateway.tokens.events import Audit, ExcessFamiliesCleaned, TokenOperation, audit_of
+from gateway.tokens.events import AttemptFailed, Audit, ExcessFamiliesCleaned, TokenOperation, audit_of
 from gateway.tokens.keys import Keys
 from gateway.tokens.ledger import Available, Ledger, always
 from gateway.tokens.legacy import Legacy, LegacyReader, OldTokens
@@ -164,14 +164,21 @@ class Desk:
         headers: Headers = [(b"WWW-Authenticate", b"Bearer"), *self.carrier.clear_headers()]
         return GatewayError("invalid-token", private=private, headers=headers)
 
-    def failed(self, exchange: Exchange, error: GatewayError) -> GatewayError:
+    def failed(
+        self, exchange: Exchange, error: GatewayError, action: str = "refresh", *, known: bool = False
+    ) -> GatewayError:
         """Count a failed attempt; return its answer, or `too-many-attempts` when its address had too many of them.
 
-        Only for tokens that are not ours, or that nobody knows: the good ones and their replays never come here.
+        Only for tokens that are not ours, or of ours (`known`: the trail has them already) that no ledger knows: the
+        good ones and their replays never come here.
         """
         wait = self._attempts.failed(exchange.client, self.clock.monotonic())
+        network = client_of(exchange).network
         if wait is None:
+            if not known:
+                self.emit(AttemptFailed(action, "invalid", network))
             return error
+        self.emit(AttemptFailed(action, "too-many-attempts", network))
         return GatewayError("too-many-attempts", private=error.private, retry_after=wait)
 
     @property

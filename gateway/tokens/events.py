@@ -101,6 +101,19 @@ class Audit(Event):
     network: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptFailed(Event):
+    """Somebody's token was not ours (`invalid`), or was one guess too many (`too-many-attempts`).
+
+    `action` is `refresh` or, for an access token, `sessions`; `network` is cut as in `Audit`. There is no family to
+    name: what such a token says of itself is anybody's word.
+    """
+
+    action: str
+    outcome: str
+    network: str
+
+
 def audit_of(action: str, outcome: str, user: str, family: str, note: str = "", token: str = "") -> Audit:
     """Return the line of a family that is known by its record alone, whose `device` is `note`."""
     network, device = split_note(note)

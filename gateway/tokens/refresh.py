@@ -84,7 +84,7 @@ class RefreshDesk:
         if isinstance(result, Reused):
             desk.emit(ReuseDetected(user, token.family, token.generation))
         refusal = desk.refusal(f"refresh: {name}" if name == outcome else f"refresh: {name} ({outcome})")
-        raise desk.failed(exchange, refusal) if isinstance(result, Unknown) else refusal
+        raise desk.failed(exchange, refusal, known=True) if isinstance(result, Unknown) else refusal
 
     async def _without_store(self, exchange: Exchange, forward: Handler, claim: Claim, away: StoreUnavailable) -> Reply:
         """Give the presented token back with a fresh access token, judged by this pod's clock; not in strict mode."""

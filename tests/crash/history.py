@@ -88,6 +88,8 @@ class History:
     losses: list[Loss] = field(default_factory=list)
     forwards: list[Forward] = field(default_factory=list)
     """Where the backend mints."""
+    audited: Counter[str] = field(default_factory=Counter)
+    """How often which operation had which outcome by the gateways' own trail, such as `refresh healed`."""
 
     def counted(self) -> Counter[str]:
         """Return how often which operation ended how, such as `refresh 200`."""

@@ -1,4 +1,4 @@
-"""A storm: clients at work on three gateways while somebody breaks things, and then calm.
+"""A storm: clients at work on a few gateways while somebody breaks things, and then calm.
 
 The one idea: whatever is broken, the run has the same end. Everything is up again, every client has to get through,
 every token that was ended is tried once more, and the checker judges the whole history.
@@ -10,58 +10,22 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
 from tests.crash.checker import Checker, at_once
-from tests.crash.customer import Customer, Habits
+from tests.crash.customer import Customer
 from tests.crash.fleet import Fleet
 from tests.crash.history import History
-from tests.crash.rotating import running_rotating
-from tests.support.backend import running_backend
+from tests.crash.portal import ISSUE, Scene
+from tests.crash.sleepers import Leaver, Session, Sleeper
 
-GATEWAYS: Final = 3
-CLIENTS: Final = 50
 COME_BACK: Final = 30.0
 """Seconds within which every client has to get through once all is well."""
 
-_USUAL: Final = Habits()
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What stands there when a storm comes."""
-
-    backend: Callable[[], AbstractAsyncContextManager[Any]]
-    """Starts one; it has a `url`."""
-    tokens: Mapping[str, Any]
-    gateways: int = GATEWAYS
-    clients: int = CLIENTS
-    module: str = "gateway"
-    """That a gateway is started from."""
-    habits: Habits = _USUAL
-
-
-ISSUE: Final = Scene(
-    running_backend,
-    {
-        "keys": [{"kid": "main", "alg": "HS256", "secret": "hush-" + "k" * 40}],
-        "routes": {"sessions": "/api/auth/sessions"},
-    },
-)
-GUARD: Final = Scene(
-    running_rotating,
-    {"mode": "guard", "keys": [], "refresh_secret": "hush-" + "k" * 40},
-    gateways=2,
-    clients=40,
-    module="tests.crash.hasty",
-    habits=Habits(
-        drop=0.01, end_all=0, tabs=0.4, fate=3.0
-    ),  # an abandoned refresh may wait for a claim, and then be forwarded
-)
 Trouble = Callable[[Fleet, History, random.Random, asyncio.Event], Coroutine[Any, Any, None]]
 """Breaks things, and mends them, until the event is set."""
 
@@ -74,55 +38,62 @@ async def storm(
     seconds: float,
     strict: bool = True,
     scene: Scene = ISSUE,
-    habits: Habits | None = None,
+    asleep: Sequence[Session] = (),
     seed: int = 1,
 ) -> History:
     """Run a storm and return its history, which is left in the folder as `history.jsonl` too.
+
+    Half of the clients who are `asleep` refresh when it is over, the others end all their sessions then.
 
     Raises:
         AssertionError: with what the checker found.
         TimeoutError: when a client did not get through although all was well again.
     """
     history, rng = History(), random.Random(seed)
-    calm, habits = 0.0, habits or scene.habits
+    calm = 0.0
     async with AsyncExitStack() as stack:
         backend = await stack.enter_async_context(scene.backend())
-        config = _config(backend.url, redis_url, {**scene.tokens, "enabled": True, "require_redis": strict})
+        config = scene.configured(backend.url, redis_url, strict=strict)
         fleet = await stack.enter_async_context(Fleet(folder, config, scene.gateways, scene.module))
         await fleet.ready()
-        customers = [
-            Customer(f"u-{number // 2}", fleet.ports, history, f"{seed}-{number}", habits)
-            for number in range(scene.clients)
-        ]
-        over = asyncio.Event()
+        customers = _customers(scene, asleep, fleet, history, seed)
         try:
-            async with asyncio.TaskGroup() as group:
-                for customer in customers:
-                    group.create_task(customer.live(over))
-                ending = asyncio.Event()
-                breaking = group.create_task(trouble(fleet, history, rng, ending))
-                await asyncio.sleep(seconds)
-                ending.set()
-                await breaking
-                over.set()
+            await _blow(customers, lambda ending: trouble(fleet, history, rng, ending), seconds)
             calm = time.monotonic()
             async with asyncio.timeout(COME_BACK):
                 await asyncio.gather(*(customer.come_back() for customer in customers))
+                await asyncio.gather(*(customer.reckon() for customer in customers))
         finally:
             for customer in customers:
                 customer.close()
-            history.forwards = getattr(backend, "forwards", [])
+            history.audited, history.forwards = fleet.audited(), getattr(backend, "forwards", [])
             history.save(folder / "history.jsonl")
-    found = Checker(history.losses, habits.fate, strict, calm).check(history.events)
+    found = Checker(history.losses, scene.habits.fate, strict, calm).check(history.events)
     kinds = dict(Counter(violation.kind for violation in found))
     assert not found, f"{kinds} in {folder / 'history.jsonl'}; the first: {found[0]}"
     assert at_once(history.forwards) == []
     return history
 
 
-def _config(backend: str, redis_url: str, tokens: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {
-        "ingress": {"backend": backend},
-        "redis": {"url": redis_url, "probe": {"interval": "200ms"}},
-        "tokens": tokens,
-    }
+def _customers(scene: Scene, asleep: Sequence[Session], fleet: Fleet, history: History, seed: int) -> list[Customer]:
+    awake = [
+        Customer(f"u-{number // 2}", fleet.ports, history, f"{seed}-{number}", scene.habits)
+        for number in range(scene.clients)
+    ]
+    kinds = cycle((Sleeper, Leaver))
+    return awake + [kind(session, fleet.ports, history) for session, kind in zip(asleep, kinds, strict=False)]
+
+
+async def _blow(
+    customers: Sequence[Customer], trouble: Callable[[asyncio.Event], Coroutine[Any, Any, None]], seconds: float
+) -> None:
+    """Let clients live for a while in trouble, and return when it is over and mended."""
+    over, ending = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for customer in customers:
+            group.create_task(customer.live(over))
+        breaking = group.create_task(trouble(ending))
+        await asyncio.sleep(seconds)
+        ending.set()
+        await breaking
+        over.set()
