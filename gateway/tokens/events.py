@@ -105,6 +105,8 @@ class Audit(Event):
 class AttemptFailed(Event):
     """Somebody's token was not ours (`invalid`), or was one guess too many (`too-many-attempts`).
 
+    In `mode: guard`, where every token is the backend's: one that nobody knows, and that the backend refused.
+
     `action` is `refresh` or, for an access token, `sessions`; `network` is cut as in `Audit`. There is no family to
     name: what such a token says of itself is anybody's word.
     """

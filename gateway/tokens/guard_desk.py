@@ -28,7 +28,7 @@ from gateway.tokens.client import Client, client_of
 from gateway.tokens.cookies import values_of
 from gateway.tokens.desk import RETRY_AFTER
 from gateway.tokens.dialect import dialect_of, malformed
-from gateway.tokens.events import Audit, ExcessFamiliesCleaned, ReuseDetected, TokenOperation
+from gateway.tokens.events import AttemptFailed, Audit, ExcessFamiliesCleaned, ReuseDetected, TokenOperation
 from gateway.tokens.guard import Busy, Claimed, Commit, Kept, Lineage, Spent
 from gateway.tokens.guard_answer import Reader
 from gateway.tokens.guard_arrears import Arrears, Owed
@@ -203,13 +203,17 @@ class GuardDesk:
         headers: Headers = [(b"WWW-Authenticate", b"Bearer"), *self._carrier.clear_headers()]
         return GatewayError("invalid-token", private=private, headers=headers)
 
-    def failed(self, address: str, private: str) -> None:
+    def failed(self, exchange: Exchange, private: str) -> None:
         """Count a failed attempt: a token that nobody knows, and that the backend refused. No other ever comes here.
+
+        The trail has it by its network: what nobody knows is of no family, and anybody can bring any number.
 
         Raises:
             GatewayError: `too-many-attempts`, in the place of the backend's answer, when its address had too many.
         """
-        wait = self._attempts.failed(address, self.clock.monotonic())
+        wait = self._attempts.failed(exchange.client, self.clock.monotonic())
+        outcome = "invalid" if wait is None else "too-many-attempts"
+        self.emit(AttemptFailed("refresh", outcome, client_of(exchange).network))
         if wait is not None:
             raise GatewayError("too-many-attempts", private=private, retry_after=wait)
 

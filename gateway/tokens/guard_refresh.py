@@ -83,7 +83,7 @@ class GuardRefresh:
         landed = await outcome(await self._flight(shown, exchange, forward))
         exchange.upstream_seconds += landed.upstream_seconds
         if landed.failed:
-            desk.failed(exchange.client, "refresh: unknown, and rejected")
+            desk.failed(exchange, "refresh: unknown, and rejected")
         if landed.answer is None:
             raise _own(landed.error)
         return landed.answer.reply()
@@ -190,8 +190,11 @@ class GuardRefresh:
             desk.note("refresh", "unanswered", met.lineage, shown)
             raise
         if not answer.good:
-            desk.note("refresh", "rejected", met.lineage, shown, f"rejected with {answer.status}")
             flight.failed = met.lineage is None and answer.status in _REJECTIONS
+            if flight.failed:
+                desk.count("refresh", "rejected")
+            else:
+                desk.note("refresh", "rejected", met.lineage, shown, f"rejected with {answer.status}")
             return answer
         try:
             await self._committed(flight, met, await self._owed(flight, met, answer))
