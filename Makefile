@@ -26,7 +26,7 @@ test: $(STAMP)
 
 # The crash and scale tests in their long form: minutes, not seconds.
 soak: $(STAMP)
-	@GATEWAY_SOAK=1 $(BIN)/python -m pytest -q -s tests/crash tests/scale $(ARGS)
+	@GATEWAY_SOAK=1 $(BIN)/python -m pytest -q -s tests/crash tests/scale tests/end_to_end/test_fleet.py $(ARGS)
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check .

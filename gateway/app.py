@@ -210,8 +210,9 @@ class Gateway:
         gate, routes = self._gate, tokens.routes
         layers: list[Layer] = []
         if tokens.require_redis:
-            # A logout answers for an outage itself, if it is the gateway's: it clears the cookies first.
-            passes = any_of([routes.logout] if self._keys is not None else [])
+            # They answer for an outage themselves, if they are the gateway's: a logout clears the cookies first, and a
+            # refresh has it noted that its token was given back as good.
+            passes = any_of([routes.refresh, routes.logout] if self._keys is not None else [])
             layers.append(AvailabilityLayer(lambda: gate.available, any_of(routes.all()), passes=passes))
         if self._keys is None:
             return layers

@@ -15,9 +15,9 @@ from gateway.exchange import Exchange, Layer
 from gateway.redis_client.client import RedisClient
 from gateway.settings import RoutePattern
 from gateway.tokens.claims import Mint
-from gateway.tokens.guard_layer import CLAIM_MS, GuardLayer
+from gateway.tokens.guard_layer import GuardLayer
 from gateway.tokens.guard_redis import RedisGuard
-from gateway.tokens.guard_store import Terms
+from gateway.tokens.guard_store import CLAIM_MS, Terms
 from gateway.tokens.keys import Keys
 from gateway.tokens.layer import TokensLayer
 from gateway.tokens.legacy_store import LegacyStore
@@ -60,13 +60,23 @@ def token_layer(
         emit: who is told what happens.
         clock: this pod's.
     """
-    policy, routes = settings.policy, settings.routes
+    policy, routes, available = settings.policy, settings.routes, lambda: redis.available()
     login, refresh, logout = loosely(routes.login), loosely([routes.refresh]), loosely([routes.logout])
     ledger = RedisLedger(redis, policy, prefix, clock)
     if settings.mode == "guard":
         terms = Terms(policy, CLAIM_MS, lambda: standstill.pauses(clock.monotonic()))
         store = RedisGuard(redis, ledger, terms, prefix)
-        return GuardLayer(settings, keys, store, login=login, refresh=refresh, logout=logout, emit=emit, clock=clock)
+        return GuardLayer(
+            settings,
+            keys,
+            store,
+            login=login,
+            refresh=refresh,
+            logout=logout,
+            emit=emit,
+            clock=clock,
+            available=available,
+        )
     mint = Mint(settings, keys)
     return TokensLayer(
         settings,
@@ -79,5 +89,6 @@ def token_layer(
         keys=keys,
         standstill=standstill,
         sessions=session_routes(routes, loosely, strictly),
+        available=available,
         old_tokens=LegacyStore(redis, policy, prefix, emit, mint.fingerprint) if settings.legacy is not None else None,
     )

@@ -18,7 +18,7 @@ from gateway.exchange import Buffered, Exchange, Handler, Headers, Reply, header
 
 PUBLIC: Final[dict[Code, str]] = {
     "maintenance": "The service is under maintenance.",
-    "redis-required": "The authentication service is temporarily unavailable. Please try again shortly.",
+    "redis-required": "Authentication is temporarily unavailable. Please try again in a moment.",
     "upstream-unreachable": "The service behind the gateway could not be reached.",
     "upstream-timeout": "The service behind the gateway did not answer in time.",
     "queue-full": "Too many calls are waiting. Please try again later.",

@@ -13,7 +13,6 @@ from gateway.errors import GatewayError
 from gateway.exchange import Exchange, Handler, Reply
 
 RETRY_AFTER: Final = 2.0
-DETAIL: Final = "Authentication is temporarily unavailable. Please try again in a moment."
 
 
 def _none(exchange: Exchange) -> bool:
@@ -26,7 +25,8 @@ class AvailabilityLayer:
     Args:
         available: the gate's verdict.
         matches: which exchanges need Redis.
-        passes: which of those answer for an outage themselves (a logout clears its cookies first).
+        passes: which of those answer for an outage themselves (a logout clears its cookies, a refresh is promised
+            that its token stays good).
     """
 
     def __init__(
@@ -47,5 +47,5 @@ class AvailabilityLayer:
             GatewayError: `redis-required`.
         """
         if not self._available() and self._matches(exchange) and not self._passes(exchange):
-            raise GatewayError("redis-required", detail=DETAIL, private="Redis: away", retry_after=RETRY_AFTER)
+            raise GatewayError("redis-required", private="Redis: away", retry_after=RETRY_AFTER)
         return await forward(exchange)

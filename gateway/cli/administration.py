@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from gateway.cli.bar import screen
 from gateway.cli.config import INVALID, report
 from gateway.cli.options import Output
 from gateway.cli.run import on_loop
@@ -154,9 +154,9 @@ def _run(config: Path | None, environ: Mapping[str, str], output: Output, work: 
     except ConfigInvalid as invalid:
         report(invalid.problems, sys.stderr)
         return INVALID
-    with _bar(output) as progress, _audit_trail(settings) as emit:
+    with screen(output) as shown, _audit_trail(settings, shown.trail) as emit:
         try:
-            return on_loop(_at_work(settings, emit, progress, work))
+            return on_loop(_at_work(settings, emit, shown.progress, work))
         except StartError as error:
             print(error, file=sys.stderr)
         except StoreUnavailable as away:
@@ -189,32 +189,12 @@ def _token_names(settings: TokenSettings) -> Callable[[str], str]:
 
 
 @contextmanager
-def _audit_trail(settings: FileSettings) -> Iterator[Emit]:
-    handler = logs.configure(settings.log, sys.stderr)
+def _audit_trail(settings: FileSettings, stream: TextIO) -> Iterator[Emit]:
+    handler = logs.configure(settings.log, stream)
     try:
         yield Journal()
     finally:
         logging.getLogger().removeHandler(handler)
-
-
-@contextmanager
-def _bar(output: Output) -> Iterator[bulk.Progress]:
-    """Show how far it is, where somebody watches; the lines of the trail then run above it."""
-    console = Console(stderr=True)
-    if output is Output.json or not console.is_terminal:
-        yield bulk.no_progress
-        return
-    name = TextColumn("{task.description}")
-    columns = (SpinnerColumn(), name, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    steps: dict[str, TaskID] = {}
-    with Progress(*columns, console=console) as progress:
-
-        def tell(step: str, done: int, total: int) -> None:
-            if step not in steps:
-                steps[step] = progress.add_task(step, total=None)
-            progress.update(steps[step], completed=done, total=total or None)
-
-        yield tell
 
 
 def _tell(output: Output, document: dict[str, Any], as_text: Callable[[], object]) -> None:

@@ -1,7 +1,8 @@
 """Events to log lines, with the texts that operators' alerts look for.
 
 The one idea: what can happen a thousand times a second is told on the change and then at most once a minute with a
-count, so that an outage cannot fill a disk; everything about a session is an audit line and is never left out.
+count, so that an outage cannot fill a disk; everything about a session is an audit line and is never left out. Guesses
+are about no session: they are audited so, by network.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.redis_client.events import EmbeddedExited, EvictionUnknown, KeysMayBeEvicted
 from gateway.rescue import Crashed, Refused
 from gateway.retry.events import BreakerChanged
-from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, LoginUnreadable, ReuseDetected
+from gateway.tokens.events import (
+    AttemptFailed,
+    Audit,
+    ClaimsNotGiven,
+    ExcessFamiliesCleaned,
+    LoginUnreadable,
+    NothingBrought,
+    ReuseDetected,
+)
 
 MAINTENANCE: Final = "Authentication service in maintenance mode"
 REDIS_REQUIRED: Final = "Redis required for token operations but not available"
@@ -31,9 +40,11 @@ CLEANED_UP: Final = "Cleaned up excess user tokens"
 REUSE: Final = "Refresh token reuse detected"
 CLAIMS: Final = "Backend gave no claims, older ones are used"
 UNREADABLE: Final = "Login answer passed without tokens: it holds no JSON object or no usable subject"
+UNGUARDED: Final = "Backend's answer brought no refresh token where one is looked for: nothing to guard"
 LIMITS: Final = "Queue limits in force"
 
 DIGEST_SECONDS: Final = 60.0
+MOST_KEYS: Final = 1000
 
 _WARNINGS: Final = frozenset(
     (
@@ -71,10 +82,32 @@ class Digest:
         self._next = now + self._period
         return held
 
+    def is_open(self, now: float) -> bool:
+        """Tell whether something was told within the last period, or is still held back."""
+        return self._held > 0 or (self._next is not None and now < self._next)
+
     def end(self) -> int:
         """Start over, the next one is the first again; returns how many were held back and not told."""
         held, self._held, self._next = self._held, 0, None
         return held
+
+
+class Digests:
+    """A digest for each key. Keys beyond `MOST_KEYS` share one, so a flood of them is as bounded as one of events."""
+
+    def __init__(self) -> None:
+        self._each: dict[tuple[str, ...], Digest] = {}
+        self._rest = Digest()
+
+    def note(self, key: tuple[str, ...], now: float) -> tuple[bool, int] | None:
+        """Count one of a key; returns whether the line to be written stands for this key alone, and for how many."""
+        digest = self._each.get(key)
+        if digest is None and len(self._each) >= MOST_KEYS:
+            self._each = {name: kept for name, kept in self._each.items() if kept.is_open(now)}
+        if digest is None and len(self._each) < MOST_KEYS:
+            digest = self._each.setdefault(key, Digest())
+        count = (digest or self._rest).note(now)
+        return None if count is None else (digest is not None, count)
 
 
 class Journal:
@@ -90,6 +123,8 @@ class Journal:
         self._required = Digest()
         self._claims = Digest()
         self._logins = Digest()
+        self._unguarded: dict[str, Digest] = {}
+        self._attempts = Digests()
         self._refused: dict[tuple[str, str], Digest] = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             MaintenanceChanged: self._maintenance_changed,
@@ -101,10 +136,12 @@ class Journal:
             EvictionUnknown: lambda e: self._log.debug("Redis does not tell its maxmemory-policy", reason=e.kind),
             ExcessFamiliesCleaned: lambda e: self._log.info(CLEANED_UP, user=e.user, count=len(e.families)),
             LoginUnreadable: lambda e: self._count(self._logins, UNREADABLE, route=e.route),
+            NothingBrought: self._nothing_brought,
             ClaimsNotGiven: lambda e: self._count(self._claims, CLAIMS, reason=e.reason),
             ReuseDetected: lambda e: self._log.warning(REUSE, **asdict(e)),
             Audit: lambda e: self._audit.info("Token audit", audit=True, **_audit_fields(e)),
             BreakerChanged: self._breaker_changed,
+            AttemptFailed: self._attempt_failed,
             Refused: self._gateway_error,
             Crashed: lambda e: self._log.error("Internal error", exc_info=e.error),
         }
@@ -147,6 +184,18 @@ class Journal:
             self._log.warning("Breaker opened", upstream=event.upstream)
         else:
             self._log.info("Breaker closed", upstream=event.upstream)
+
+    def _nothing_brought(self, event: NothingBrought) -> None:
+        digest = self._unguarded.setdefault(event.operation, Digest())
+        self._count(digest, UNGUARDED, operation=event.operation)
+
+    def _attempt_failed(self, event: AttemptFailed) -> None:
+        told = self._attempts.note((event.action, event.outcome, event.network), self._clock.monotonic())
+        if told is not None:
+            alone, count = told
+            network = event.network if alone else "other"
+            line = Audit(event.action, event.outcome, "", "", network=network)
+            self._audit.info("Token audit", audit=True, count=count, **_audit_fields(line))
 
     def _gateway_error(self, event: Refused) -> None:
         if event.code == "redis-required":

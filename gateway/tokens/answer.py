@@ -6,6 +6,7 @@ does is changed in the members and fields that speak of tokens, and in those tha
 
 from __future__ import annotations
 
+import codecs
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ async def look_into(reply: Reply) -> Answer | None:
     if content is None:
         return None
     try:
-        return Answer(reply, Document(_decoded(reply.headers, content)))
+        return Answer(reply, Document(_decoded(reply.headers, content).removeprefix(codecs.BOM_UTF8)))
     except (NotAnObject, zlib.error):
         return None
 
@@ -128,7 +129,7 @@ async def in_memory(message: Reply | Exchange, limit: int) -> bytes | None:
 
 def _is_json(headers: Headers) -> bool:
     kind = (header(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
-    return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+    return kind in (b"application/json", b"text/json") or (kind.startswith(b"application/") and kind.endswith(b"+json"))
 
 
 def _decoded(headers: Headers, content: bytes) -> bytes:

@@ -28,7 +28,7 @@ from gateway.tokens.migration import (
     read_family,
     read_token,
 )
-from gateway.tokens.orphans import TAKEN_OVER, Finding, Records, judge_family, judge_member, judge_token
+from gateway.tokens.orphans import FOREIGN, TAKEN_OVER, Finding, Records, judge_family, judge_member, judge_token
 from gateway.tokens.rotation import Policy
 
 Kind = Literal["token", "family", "member"]
@@ -36,8 +36,6 @@ Kind = Literal["token", "family", "member"]
 SETTLE: Final = 10.0
 """Seconds between the two looks."""
 BATCH: Final = 1000
-FOREIGN: Final = Finding("foreign", goes=False)
-"""A key of another type, or without any text: nobody knows whose it is, so it stays."""
 LOOKING: Final = "looking"
 REMOVING: Final = "removing"
 
@@ -172,7 +170,7 @@ class Cleanup:
                 family = families[name]
                 finding = judge_token(token, family, ttl, records[user], now, self._policy)
                 told = (user, name, place.key.removeprefix(TOKEN), _device(family))
-                found.append(Found(place, finding if value else FOREIGN, value, *told))
+                found.append(Found(place, finding, value, *told))
         return found
 
     async def _look_at_families(self, places: list[Place]) -> list[Found]:
@@ -188,7 +186,7 @@ class Cleanup:
             if value is not None:
                 name = place.key.removeprefix(FAMILY)
                 finding = judge_family(name, family, read_token(digest, token), records[user])
-                found.append(Found(place, finding if value else FOREIGN, value, user, name, digest, _device(family)))
+                found.append(Found(place, finding, value, user, name, digest, _device(family)))
         return found
 
     async def _look_at_members(self, places: list[Place]) -> list[Found]:

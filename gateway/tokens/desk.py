@@ -17,9 +17,9 @@ from gateway.tokens.carrier import carrier_of, refuse_query
 from gateway.tokens.claims import InvalidToken, Login, MalformedToken, Mint, RefreshToken
 from gateway.tokens.client import Client, client_of
 from gateway.tokens.dialect import Operation, Pair, dialect_of, malformed
-from gateway.tokens.events import Audit, ExcessFamiliesCleaned, TokenOperation, audit_of
+from gateway.tokens.events import AttemptFailed, Audit, ExcessFamiliesCleaned, TokenOperation, audit_of
 from gateway.tokens.keys import Keys
-from gateway.tokens.ledger import Ledger
+from gateway.tokens.ledger import Available, Ledger, always
 from gateway.tokens.legacy import Legacy, LegacyReader, OldTokens
 from gateway.tokens.migration import mark_of
 from gateway.tokens.promises import Promises
@@ -71,6 +71,7 @@ class Desk:
         keys: Keys | None = None,
         standstill: Standstill | None = None,
         old_tokens: OldTokens | None = None,
+        available: Available = always,
     ) -> None:
         self.settings = settings
         self.policy = settings.policy
@@ -83,6 +84,7 @@ class Desk:
         self._attempts = FailedAttempts()
         self.emit = emit
         self.clock = clock
+        self._available = available
         self.promises = Promises(ledger, standstill or Standstill(), clock)
 
     async def claims(self, exchange: Exchange, operation: Operation = "refresh") -> list[Claim]:
@@ -162,15 +164,27 @@ class Desk:
         headers: Headers = [(b"WWW-Authenticate", b"Bearer"), *self.carrier.clear_headers()]
         return GatewayError("invalid-token", private=private, headers=headers)
 
-    def failed(self, exchange: Exchange, error: GatewayError) -> GatewayError:
+    def failed(
+        self, exchange: Exchange, error: GatewayError, action: str = "refresh", *, known: bool = False
+    ) -> GatewayError:
         """Count a failed attempt; return its answer, or `too-many-attempts` when its address had too many of them.
 
-        Only for tokens that are not ours, or that nobody knows: the good ones and their replays never come here.
+        Only for tokens that are not ours, or of ours (`known`: the trail has them already) that no ledger knows: the
+        good ones and their replays never come here.
         """
         wait = self._attempts.failed(exchange.client, self.clock.monotonic())
+        network = client_of(exchange).network
         if wait is None:
+            if not known:
+                self.emit(AttemptFailed(action, "invalid", network))
             return error
+        self.emit(AttemptFailed(action, "too-many-attempts", network))
         return GatewayError("too-many-attempts", private=error.private, retry_after=wait)
+
+    @property
+    def closed(self) -> bool:
+        """Whether strict mode lets nothing be judged now: Redis is away, as the gate tells."""
+        return self.settings.require_redis and not self._available()
 
     def redis_required(self, private: str, headers: Headers) -> GatewayError:
         """Return the answer for an operation that Redis is needed for."""

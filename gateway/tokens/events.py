@@ -36,6 +36,16 @@ class LoginUnreadable(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NothingBrought(Event):
+    """In `mode: guard` a 2xx answer to an `operation` (`login|refresh`) brought no refresh token in its place.
+
+    Of logins only those that name somebody, or cannot be read: other answers, such as a second factor's, bring none.
+    """
+
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
 class FamiliesAtLogin(Event):
     """How many families a user has after a login."""
 
@@ -89,6 +99,21 @@ class Audit(Event):
     token: str = ""
     device: str = ""
     network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed(Event):
+    """Somebody's token was not ours (`invalid`), or was one guess too many (`too-many-attempts`).
+
+    In `mode: guard`, where every token is the backend's: one that nobody knows, and that the backend refused.
+
+    `action` is `refresh` or, for an access token, `sessions`; `network` is cut as in `Audit`. There is no family to
+    name: what such a token says of itself is anybody's word.
+    """
+
+    action: str
+    outcome: str
+    network: str
 
 
 def audit_of(action: str, outcome: str, user: str, family: str, note: str = "", token: str = "") -> Audit:

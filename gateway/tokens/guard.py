@@ -11,6 +11,7 @@ is an ambiguous outcome, which only the backend can resolve, so the token is cla
 | answered (spent or not) | in grace | `Kept`: the same answer again |
 | spent, its answer lost or too large | in grace | `Claimed`: the backend decides, no alarm |
 | spent | after grace | `Spent`: reuse; never forwarded |
+| spent, and promised to be good in its grace | later | as in grace |
 | spent, and its successor traded too | at any time | the same: only the parent of the current token is answered |
 
 A token belongs to a family, and the family to a user: those records are the ledger's (`families`), so that whoever ends
@@ -58,6 +59,8 @@ class Token:
     """The backend has given another one for it."""
     kept: bool = False
     """The backend's last answer to it was put away."""
+    promised: bool = False
+    """It was given back as still good in its grace, which therefore does not end."""
     traded: int = 0
     """When the backend answered it, 0 when it has not: grace runs from here."""
     owner: str = ""
@@ -136,7 +139,7 @@ def present(
     """
     if token is None:
         return Claimed(None)
-    in_grace = ran(token.traded, now, now, pauses) <= grace_ms
+    in_grace = token.promised or ran(token.traded, now, now, pauses) <= grace_ms
     if token.lineage is not None and token.kept and in_grace and not again:
         return Kept(token.lineage)
     if token.lineage is not None and token.spent and not in_grace:
@@ -183,6 +186,16 @@ def trade(token: Token | None, owner: str, lineage: Lineage, now: int, *, spent:
     else:
         known = replace(known, spent=spent, kept=kept, traded=now)
     return replace(known, owner="", claimed_until=0) if known.owner == owner else known
+
+
+def promise(token: Token | None, now: int, grace_ms: int, pauses: Pauses) -> Token | None:
+    """Return the record of a token that was given back as still good; time stood still since then, see `pauses`.
+
+    Only one that had been spent, and was in grace, needs it.
+    """
+    if token is None or not token.spent or ran(token.traded, now, now, pauses) > grace_ms:
+        return token
+    return replace(token, promised=True)
 
 
 def lasting(now: int, end: int, policy: Policy) -> int:

@@ -17,7 +17,7 @@ from gateway.exchange import Buffered, Headers, Reply, header_values
 from gateway.tokens.answer import Answer, look_into
 from gateway.tokens.claims import MAX_TOKEN
 from gateway.tokens.dialect import dialect_of
-from gateway.tokens.identity import login_of
+from gateway.tokens.identity import has_subject, login_of
 from gateway.tokens.settings import IdentitySettings, TokenSettings
 
 _SUBJECTS: Final = tuple(IdentitySettings(subject=pointer, claims={}) for pointer in ("/sub", "/userId"))
@@ -69,6 +69,8 @@ class Bringing:
     """Refresh tokens, each once."""
     user: str | None = None
     """Whom the answer names."""
+    unread: bool = False
+    """Its content is no JSON object of a bearable size, or names somebody in no usable way."""
 
 
 class Reader:
@@ -87,8 +89,12 @@ class Reader:
         answer = await look_into(reply)
         tokens = [*self._members(answer), *self._cookies(reply.headers)]
         tokens = [token for token in dict.fromkeys(tokens) if 0 < len(token) <= MAX_TOKEN]
-        login = login_of(answer.document.value, self._identity) if answer is not None else None
-        return Bringing(tuple(tokens), login.user if login is not None else None)
+        if answer is None:
+            return Bringing(tuple(tokens), unread=True)
+        login = login_of(answer.document.value, self._identity)
+        if login is None:
+            return Bringing(tuple(tokens), unread=has_subject(answer.document.value, self._identity))
+        return Bringing(tuple(tokens), login.user)
 
     def _members(self, answer: Answer | None) -> list[str]:
         token = answer.document.value.get(self._member) if answer is not None and self._in_body else None

@@ -17,7 +17,7 @@ local function told(verdict)
   return { verdict, NOW, spent, token.generation, token.auth, token.family, token.user, token.till }
 end
 
-local in_grace = ran(token.traded, ARGV[4]) <= grace
+local in_grace = token.promised or ran(token.traded, ARGV[4]) <= grace
 if known and token.kept and in_grace and not again then return told('kept') end
 if known and token.spent and not in_grace then return told('spent') end
 if token.owner ~= '' and token.owner ~= owner and NOW < token.till then return told('busy') end

@@ -6,6 +6,7 @@ The one idea: it is the same whether it can be written at once or is owed for a 
 from __future__ import annotations
 
 from gateway.tokens.claims import new_family
+from gateway.tokens.events import NothingBrought
 from gateway.tokens.guard import Lineage
 from gateway.tokens.guard_answer import Bringing, Verbatim, end_in, user_in
 from gateway.tokens.guard_arrears import Owed
@@ -34,6 +35,8 @@ async def deal_of(
         asked: when it was presented (monotonic s).
     """
     vault, brought = desk.vault, await desk.reader.read(answer.reply())
+    if not brought.tokens:
+        desk.emit(NothingBrought("refresh"))
     if lineage is None:
         family = new_family()  # one that names nobody is its own user
         lineage = Lineage(named_user(brought, shown.text) or family, family, now)

@@ -28,7 +28,7 @@ from gateway.tokens.client import Client, client_of
 from gateway.tokens.cookies import values_of
 from gateway.tokens.desk import RETRY_AFTER
 from gateway.tokens.dialect import dialect_of, malformed
-from gateway.tokens.events import Audit, ExcessFamiliesCleaned, ReuseDetected, TokenOperation
+from gateway.tokens.events import AttemptFailed, Audit, ExcessFamiliesCleaned, ReuseDetected, TokenOperation
 from gateway.tokens.guard import Busy, Claimed, Commit, Kept, Lineage, Spent
 from gateway.tokens.guard_answer import Reader
 from gateway.tokens.guard_arrears import Arrears, Owed
@@ -37,6 +37,7 @@ from gateway.tokens.guard_steps import GuardSteps, Met
 from gateway.tokens.guard_store import GuardStore
 from gateway.tokens.guard_vault import Vault, ambiguous
 from gateway.tokens.keys import Keys
+from gateway.tokens.ledger import Available, always
 from gateway.tokens.rotation import Ended
 from gateway.tokens.settings import TokenSettings
 
@@ -73,14 +74,21 @@ class GuardDesk:
     """The collaborators of the three operations."""
 
     def __init__(
-        self, settings: TokenSettings, keys: Keys, store: GuardStore, emit: Emit = ignore, clock: Clock = SYSTEM
+        self,
+        settings: TokenSettings,
+        keys: Keys,
+        store: GuardStore,
+        emit: Emit = ignore,
+        clock: Clock = SYSTEM,
+        available: Available = always,
     ) -> None:
         self.settings = settings
-        self.steps = GuardSteps(store)
+        self.steps = GuardSteps(store, clock)
         self.vault = Vault(keys)
         self.reader = Reader(settings)
         self.emit = emit
         self.clock = clock
+        self.available = available
         self._dialect = dialect_of(settings.dialect)
         self._carrier = carrier_of(settings)
         self._attempts = FailedAttempts()
@@ -141,6 +149,9 @@ class GuardDesk:
         try:
             met = [((await self.look(each)).met, each) for each in shown]
         except StoreUnavailable:
+            if self.settings.require_redis:  # whichever of them is the client's: it will hear that it stays good
+                for each in shown:
+                    self.steps.promises.make(each.names, self.clock.monotonic())
             return shown[0]
         return min(met, key=lambda pair: _rank(pair[0]))[1]
 
@@ -154,7 +165,11 @@ class GuardDesk:
         return min(found, key=lambda each: (_weight(each[0]), each[1])) if len(found) > 1 else found[0]
 
     async def claim(self, shown: Shown, owner: str, *, again: bool = False) -> Found:
-        """Claim a token for `owner`, see `GuardSteps.claim`: its record, or without one all of its names."""
+        """Claim a token for `owner`, see `GuardSteps.claim`: its record, or without one all of its names.
+
+        Raises:
+            StoreUnavailable: any of its names may be claimed then.
+        """
         await self.arrears.settle(shown.names)
         if len(shown.names) > 1:
             found = await self.look(shown)
@@ -174,12 +189,7 @@ class GuardDesk:
         """Claim every name of a token, or none: then another replica has it, or gave it a record meanwhile."""
         held: list[str] = []
         for name in sorted(shown.names):
-            try:
-                met = await self.steps.claim(name, owner)
-            except StoreUnavailable:
-                with suppress(StoreUnavailable):  # they would run out by themselves
-                    await self.release(held, owner)
-                raise
+            met = await self.steps.claim(name, owner)
             if met.verdict != Claimed(None):
                 await self.release([*held, name], owner)
                 if isinstance(met.verdict, Claimed):  # a record that came after the look: its claim is another's turn
@@ -193,13 +203,17 @@ class GuardDesk:
         headers: Headers = [(b"WWW-Authenticate", b"Bearer"), *self._carrier.clear_headers()]
         return GatewayError("invalid-token", private=private, headers=headers)
 
-    def failed(self, address: str, private: str) -> None:
+    def failed(self, exchange: Exchange, private: str) -> None:
         """Count a failed attempt: a token that nobody knows, and that the backend refused. No other ever comes here.
+
+        The trail has it by its network: what nobody knows is of no family, and anybody can bring any number.
 
         Raises:
             GatewayError: `too-many-attempts`, in the place of the backend's answer, when its address had too many.
         """
-        wait = self._attempts.failed(address, self.clock.monotonic())
+        wait = self._attempts.failed(exchange.client, self.clock.monotonic())
+        outcome = "invalid" if wait is None else "too-many-attempts"
+        self.emit(AttemptFailed("refresh", outcome, client_of(exchange).network))
         if wait is not None:
             raise GatewayError("too-many-attempts", private=private, retry_after=wait)
 
@@ -207,6 +221,11 @@ class GuardDesk:
         """Return the answer for an operation that Redis is needed for; `forget`: the client's cookies go."""
         headers = self._carrier.clear_headers() if forget else []
         return GatewayError("redis-required", private=private, retry_after=RETRY_AFTER, headers=headers)
+
+    @property
+    def closed(self) -> bool:
+        """Whether strict mode lets nothing be judged now: Redis is away, as the gate tells."""
+        return self.settings.require_redis and not self.available()
 
     def count(self, operation: str, result: str) -> None:
         """Report an operation that concerns no family."""

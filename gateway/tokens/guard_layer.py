@@ -17,21 +17,20 @@ from gateway.events import Emit, ignore
 from gateway.exchange import Exchange, Handler, Reply
 from gateway.tokens.answer import in_memory
 from gateway.tokens.client import client_of
-from gateway.tokens.events import FamiliesAtLogin
+from gateway.tokens.events import FamiliesAtLogin, NothingBrought
 from gateway.tokens.guard import Turned
 from gateway.tokens.guard_answer import Bringing
 from gateway.tokens.guard_content import REFRESH, grant_of, readable
 from gateway.tokens.guard_deal import login_of_answer
 from gateway.tokens.guard_desk import GuardDesk, Shown
-from gateway.tokens.guard_refresh import COMMIT_SECONDS, FORWARD_SECONDS, GuardRefresh
+from gateway.tokens.guard_refresh import GuardRefresh
 from gateway.tokens.guard_shelter import Shelter
-from gateway.tokens.guard_store import GuardStore
+from gateway.tokens.guard_store import FORWARD_SECONDS, GuardStore
 from gateway.tokens.keys import Keys
 from gateway.tokens.layer import Matches
+from gateway.tokens.ledger import Available, always
 from gateway.tokens.settings import TokenSettings
 
-CLAIM_MS = round(1000 * (FORWARD_SECONDS + COMMIT_SECONDS))
-"""Life of a claim, for the store's `Terms`."""
 MAX_GRANT = 1024 * 1024
 """Bytes of a request to the endpoint of all grants: some bring signed statements of others."""
 
@@ -48,6 +47,7 @@ class GuardLayer:
         logout: tells the logout requests.
         emit: who is told of operations, evictions, reuse and the audit trail.
         clock: this pod's; measures how long another replica is waited for.
+        available: whether Redis is there, as the gate tells.
         forward_seconds: how long the backend may take for a refresh; a claim has to outlive it.
     """
 
@@ -62,17 +62,19 @@ class GuardLayer:
         logout: Matches,
         emit: Emit = ignore,
         clock: Clock = SYSTEM,
+        available: Available = always,
         forward_seconds: float = FORWARD_SECONDS,
     ) -> None:
-        desk = self._desk = GuardDesk(settings, keys, store, emit, clock)
+        desk = self._desk = GuardDesk(settings, keys, store, emit, clock, available)
         self._is_login, self._is_refresh, self._is_logout = login, refresh, logout
         self._shelter = Shelter()
         self._refresh = GuardRefresh(desk, self._shelter, forward_seconds)
 
     async def run(self) -> None:
-        """Give refreshes a home, and write down what is owed, until cancelled."""
+        """Give refreshes a home, write down what is owed and keep what was promised, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._desk.arrears.run())
+            group.create_task(self._desk.steps.promises.run())
             await self._shelter.run()
 
     async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
@@ -103,8 +105,10 @@ class GuardLayer:
         """Forward a login, and begin a family for the refresh token that its answer brings.
 
         Raises:
-            GatewayError: in strict mode `redis-required`, when the family cannot be written down.
+            GatewayError: in strict mode `redis-required`, when the family cannot be written down, or surely could not.
         """
+        if self._desk.closed:  # where login and refresh are one route, nobody has asked yet
+            raise self._desk.redis_required("login: away")
         asked = self._desk.clock.monotonic()
         exchange.headers = readable(exchange.headers)
         reply = await forward(exchange)
@@ -112,6 +116,8 @@ class GuardLayer:
             brought = await self._desk.reader.read(reply)
             if brought.tokens:
                 await self._begin(exchange, brought, asked)
+            elif 200 <= reply.status < 300 and (brought.unread or brought.user is not None):
+                self._desk.emit(NothingBrought("login"))
         except BaseException:
             await reply.body.aclose()
             raise

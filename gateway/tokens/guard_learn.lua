@@ -10,7 +10,7 @@
 local token = read() or blank()
 if token.family == '' or ARGV[8] == '1' then
   token.generation, token.auth, token.family, token.user = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-  token.spent, token.kept, token.traded = false, false, 0
+  token.spent, token.kept, token.promised, token.traded = false, false, false, 0
   write(token, lasting(tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])))
 end
 return NOW

@@ -1,7 +1,8 @@
 -- What the scripts on a guarded token share: it is put in front of each of them.
 --
 -- KEYS[1] is the record of one token, a string:
---   <generation>:<auth_time, s>:<spent, 0|1>:<kept, 0|1>:<traded, ms>:<claimed until, ms>:<owner>:<family>:<user>
+--   <generation>:<auth_time, s>:<spent, 0|1>:<kept, 0|1>:<promised, 0|1>:<traded, ms>:<claimed until, ms>:<owner>:
+--   <family>:<user>
 -- Without a family it is only claimed, and goes with its claim. The rules are those of guard.py, line by line.
 
 local KEY = KEYS[1]
@@ -11,18 +12,20 @@ local NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function whole(number) return string.format('%.0f', number) end
 
 local function read()
-  local generation, auth, spent, kept, traded, till, owner, family, user = string.match(
-    redis.call('GET', KEY) or '', '^(%d+):(%d+):([01]):([01]):(%d+):(%d+):([^:]*):([^:]*):(.*)$')
+  local generation, auth, spent, kept, promised, traded, till, owner, family, user = string.match(
+    redis.call('GET', KEY) or '', '^(%d+):(%d+):([01]):([01]):([01]):(%d+):(%d+):([^:]*):([^:]*):(.*)$')
   if not generation then return nil end
   return {
     generation = tonumber(generation), auth = tonumber(auth), spent = spent == '1', kept = kept == '1',
-    traded = tonumber(traded), till = tonumber(till), owner = owner, family = family, user = user,
+    promised = promised == '1', traded = tonumber(traded), till = tonumber(till), owner = owner, family = family,
+    user = user,
   }
 end
 
 local function blank()
   return {
-    generation = 0, auth = 0, spent = false, kept = false, traded = 0, till = 0, owner = '', family = '', user = '',
+    generation = 0, auth = 0, spent = false, kept = false, promised = false, traded = 0, till = 0, owner = '',
+    family = '', user = '',
   }
 end
 
@@ -30,7 +33,7 @@ end
 local function write(token, seconds)
   local value = table.concat({
     whole(token.generation), whole(token.auth), token.spent and '1' or '0', token.kept and '1' or '0',
-    whole(token.traded), whole(token.till), token.owner, token.family, token.user,
+    token.promised and '1' or '0', whole(token.traded), whole(token.till), token.owner, token.family, token.user,
   }, ':')
   if seconds then
     redis.call('SET', KEY, value, 'PX', whole(seconds * 1000))

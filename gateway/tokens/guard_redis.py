@@ -37,6 +37,7 @@ class RedisGuard:
         self._release = load(_PACKAGE, "guard_release", prelude="guard_record")
         self._learn = load(_PACKAGE, "guard_learn", prelude="guard_record")
         self._trade = load(_PACKAGE, "guard_trade", prelude="guard_record")
+        self._promise = load(_PACKAGE, "guard_promise", prelude="guard_record")
         self._standing = load(_PACKAGE, "guard_standing", prelude="families")
         self._turn = load(_PACKAGE, "guard_turn", prelude="families")
         self._keep = load(_PACKAGE, "guard_keep")
@@ -48,8 +49,7 @@ class RedisGuard:
     async def present(self, name: str, owner: str, *, again: bool = False, claim: bool = True, ago: int = 0) -> Seen:
         """Decide, see `GuardStore`."""
         terms = self._terms
-        pauses = ",".join(f"{ended}:{length}" for ended, length in as_of(ago, terms.pauses()))
-        arguments = (owner, terms.claim_ms, terms.policy.grace_ms, pauses, int(again), int(claim))
+        arguments = (owner, terms.claim_ms, terms.policy.grace_ms, self._pauses(ago), int(again), int(claim))
         verdict, now, spent, *rest = await self._client.run(self._claim, [self.key(name)], arguments)
         return Seen(_presented(verdict, *rest), now, spent == 1)
 
@@ -66,6 +66,10 @@ class RedisGuard:
         """Note a trade, see `GuardStore`."""
         arguments = (owner, int(spent), int(kept), *_told(lineage), *self._lasting(end))
         await self._client.run(self._trade, [self.key(name)], arguments)
+
+    async def promise(self, name: str, ago: int) -> None:
+        """Keep a promise, see `GuardStore`."""
+        await self._client.run(self._promise, [self.key(name)], [self._terms.policy.grace_ms, self._pauses(ago)])
 
     async def keep(self, family: str, sealed: bytes) -> None:
         """Put an answer away, see `GuardStore`."""
@@ -101,6 +105,9 @@ class RedisGuard:
 
     def _answer(self, family: str) -> str:
         return f"{self.key(family)}:answer"
+
+    def _pauses(self, ago: int) -> str:
+        return ",".join(f"{ended}:{length}" for ended, length in as_of(ago, self._terms.pauses()))
 
     def _lasting(self, end: int) -> tuple[int, int, int]:
         return self._terms.policy.refresh_ttl, end, self._terms.policy.session_ttl

@@ -18,23 +18,20 @@ from typing import Final
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.exchange import Exchange, Handler, Reply, read_all, without
-from gateway.tokens.guard import Busy, Kept, Lineage, Spent
+from gateway.tokens.guard import Kept, Lineage, Spent
 from gateway.tokens.guard_answer import Verbatim
+from gateway.tokens.guard_arrears import Owed
+from gateway.tokens.guard_claim import Claims, Flight
 from gateway.tokens.guard_content import only_cookie, readable
 from gateway.tokens.guard_deal import deal_of
 from gateway.tokens.guard_desk import GuardDesk, Shown
 from gateway.tokens.guard_shelter import Shelter, outcome
 from gateway.tokens.guard_steps import Met
+from gateway.tokens.guard_store import FORWARD_SECONDS
 from gateway.tokens.rotation import Ended
 
-FORWARD_SECONDS: Final = 10.0
-"""A backend that takes longer for a refresh is not waited for; the outcome is then open, and a retry is forwarded."""
-COMMIT_SECONDS: Final = 5.0
-"""A claim outlives the forward by so much: time to commit. After a crash, nobody is held up for longer than both."""
 MAX_FORWARDED: Final = 16 * 1024 * 1024
 """Bytes of an answer to a refresh that are taken into memory; far more than any."""
-_FIRST_PAUSE: Final = 0.01
-_LONGEST_PAUSE: Final = 0.25
 _REJECTIONS: Final = frozenset((400, 401, 403))
 """What a backend says of a token that it does not take, rather than of the moment."""
 _NOT_FORWARDED: Final = frozenset((b"upgrade", b"connection", b"expect"))
@@ -52,25 +49,6 @@ class Landed:
     """The backend refused a token that nobody knows."""
 
 
-@dataclass(slots=True)
-class _Flight:
-    """One token's refresh."""
-
-    shown: Shown
-    exchange: Exchange
-    forward: Handler
-    owner: str
-    asked: float
-    """When it began (monotonic s)."""
-    failed: bool = False
-    again: bool = False
-    """The kept answer was not there."""
-    name: str = ""
-    """Where its record is, or goes."""
-    held: tuple[str, ...] = ()
-    """The names that are claimed."""
-
-
 class GuardRefresh:
     """Refreshes of the backend's tokens.
 
@@ -84,7 +62,7 @@ class GuardRefresh:
         self._desk = desk
         self._shelter = shelter
         self._forward_seconds = forward_seconds
-        self._patience = forward_seconds + COMMIT_SECONDS + 1.0
+        self._claims = Claims(desk, forward_seconds)
         self._flights: dict[str, tuple[bytes, asyncio.Task[Landed]]] = {}
 
     async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
@@ -98,12 +76,14 @@ class GuardRefresh:
         try:
             shown = await desk.chosen(await desk.shown(exchange))
         except GatewayError:
+            if desk.closed:  # an outage is told before anything is said of a token
+                raise desk.redis_required("refresh: away") from None
             desk.count("refresh", "malformed")
             raise
         landed = await outcome(await self._flight(shown, exchange, forward))
         exchange.upstream_seconds += landed.upstream_seconds
         if landed.failed:
-            desk.failed(exchange.client, "refresh: unknown, and rejected")
+            desk.failed(exchange, "refresh: unknown, and rejected")
         if landed.answer is None:
             raise _own(landed.error)
         return landed.answer.reply()
@@ -121,27 +101,27 @@ class GuardRefresh:
         cookie = self._desk.settings.cookie.refresh.encode()
         headers = only_cookie(readable(without(exchange.headers, _NOT_FORWARDED)), cookie, shown.text)
         copy = replace(exchange, headers=headers, on_informational=None, before_send=None, upstream_seconds=0.0)
-        flight = _Flight(shown, copy, forward, secrets.token_hex(8), self._desk.clock.monotonic())
+        owner, asked = secrets.token_hex(8), self._desk.clock.monotonic()
+        flight = Flight(shown, copy, forward, owner, asked, held=shown.names)
         task = self._shelter.start(self._fly(flight))
         self._flights[shown.name] = shown.proof, task
         task.add_done_callback(lambda _: self._flights.pop(shown.name, None))
         return task
 
-    async def _fly(self, flight: _Flight) -> Landed:
+    async def _fly(self, flight: Flight) -> Landed:
         try:
             answer = await self._answer(flight)
         except Exception as error:  # told to everybody who waits: each raises it, and `rescue` answers
             return Landed(error=error, upstream_seconds=flight.exchange.upstream_seconds)
         return Landed(answer, upstream_seconds=flight.exchange.upstream_seconds, failed=flight.failed)
 
-    async def _answer(self, flight: _Flight) -> Verbatim:
+    async def _answer(self, flight: Flight) -> Verbatim:
         desk, shown = self._desk, flight.shown
         try:
-            met = await self._claim(flight)
+            met = await self._claims.claim(flight)
         except StoreUnavailable as away:
             if desk.settings.require_redis or flight.again:  # a token that it has traded may be stolen to the backend
-                desk.note("refresh", "redis_required", None, shown)
-                raise desk.redis_required(f"refresh: {away.kind}") from None
+                raise await self._refused(flight, None, away) from None
             return await self._degraded(flight)
         match met.verdict:
             case Kept(lineage=lineage):
@@ -151,75 +131,89 @@ class GuardRefresh:
             case Ended(reason=reason):
                 desk.note("refresh", "ended", met.lineage, shown, reason)
                 raise desk.refusal(f"refresh: ended ({reason})")
-        return await self._traded(flight, met)
+        return await self._finished(flight, met) or await self._traded(flight, met)
 
-    async def _claim(self, flight: _Flight) -> Met:
-        """Claim the token; while another replica forwards it, ask again.
-
-        Raises:
-            GatewayError: `upstream-timeout`, when one replica after the other has it.
-        """
-        desk, pause = self._desk, _FIRST_PAUSE
-        deadline = desk.clock.monotonic() + self._patience
-        while True:
-            found = await desk.claim(flight.shown, flight.owner, again=flight.again)
-            met, flight.name, flight.held = found.met, found.name, found.held
-            if not isinstance(met.verdict, Busy):
-                return met
-            if desk.clock.monotonic() >= deadline:
-                desk.note("refresh", "busy", met.lineage, flight.shown)
-                raise GatewayError("upstream-timeout", private="refresh: the token is being forwarded elsewhere")
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
-
-    async def _kept(self, flight: _Flight, lineage: Lineage) -> Verbatim:
+    async def _kept(self, flight: Flight, lineage: Lineage) -> Verbatim:
         """Open the answer that was kept; when it is not there, or for another client, only the backend can tell."""
         desk, shown = self._desk, flight.shown
         try:
             sealed = await desk.steps.recall(lineage)
         except StoreUnavailable as away:  # the backend may take a token that it has traded for stolen
-            desk.note("refresh", "redis_required", lineage, shown)
-            raise desk.redis_required(f"refresh: {away.kind}") from None
-        answer = desk.vault.open(shown.text, flight.name, sealed, shown.proof) if sealed is not None else None
+            raise await self._refused(flight, lineage, away) from None
+        answer = self._opened(flight, sealed)
         if answer is None:
             flight.again = True
             return await self._answer(flight)
         desk.note("refresh", "replayed", lineage, shown)
         return answer
 
-    async def _reused(self, flight: _Flight, lineage: Lineage, now: int) -> Verbatim:
+    async def _reused(self, flight: Flight, lineage: Lineage, now: int) -> Verbatim:
         desk, shown = self._desk, flight.shown
         try:
             ended = await desk.steps.end(lineage, "reused", now)
         except StoreUnavailable as away:
-            desk.note("refresh", "redis_required", lineage, shown)
-            raise desk.redis_required(f"refresh: {away.kind}") from None
+            raise await self._refused(flight, lineage, away) from None
         desk.note("refresh", "reused" if ended else "ended", lineage, shown, "reused")
         if ended:
             desk.alarm(lineage)
         raise desk.refusal("refresh: reused")
 
-    async def _traded(self, flight: _Flight, met: Met) -> Verbatim:
+    async def _finished(self, flight: Flight, met: Met) -> Verbatim | None:
+        """Finish a commit that broke off before the token was spent, and return its answer; None: there is none."""
+        if met.lineage is None or flight.again:
+            return None
+        try:
+            answer = self._opened(flight, await self._desk.steps.recall(met.lineage))
+        except StoreUnavailable as away:
+            if self._desk.settings.require_redis:
+                raise await self._refused(flight, met.lineage, away) from None
+            return None
+        if answer is None:
+            return None
+        owed = await self._owed(flight, met, answer)
+        if not owed.deal.successors:  # the token stays good, and this is what the backend said another time
+            return None
+        await self._committed(flight, met, owed)
+        return answer
+
+    def _opened(self, flight: Flight, sealed: bytes | None) -> Verbatim | None:
+        """Return the answer if it is this token's, and its client's."""
+        shown = flight.shown
+        return self._desk.vault.open(shown.text, flight.name, sealed, shown.proof) if sealed is not None else None
+
+    async def _traded(self, flight: Flight, met: Met) -> Verbatim:
         """Forward a claimed token, and write down what came of it."""
         desk, shown = self._desk, flight.shown
         try:
-            answer = await self._forward(flight)
+            answer = await self._forwarded(flight)
         except Exception:
-            await self._released(flight)
             desk.note("refresh", "unanswered", met.lineage, shown)
             raise
         if not answer.good:
-            await self._released(flight)
-            desk.note("refresh", "rejected", met.lineage, shown, f"rejected with {answer.status}")
             flight.failed = met.lineage is None and answer.status in _REJECTIONS
+            if flight.failed:
+                desk.count("refresh", "rejected")
+            else:
+                desk.note("refresh", "rejected", met.lineage, shown, f"rejected with {answer.status}")
             return answer
         try:
-            await self._committed(flight, met, answer)
+            await self._committed(flight, met, await self._owed(flight, met, answer))
         except Exception as fault:  # whatever it is: the token is traded, and the client must hear for what
             desk.note("refresh", "uncommitted", met.lineage, shown, f"uncommitted, {type(fault).__name__}")
         return answer
 
-    async def _forward(self, flight: _Flight) -> Verbatim:
+    async def _forwarded(self, flight: Flight) -> Verbatim:
+        """Return the backend's answer; without a good one the claim goes."""
+        try:
+            answer = await self._forward(flight)
+        except Exception:
+            await self._released(flight)
+            raise
+        if not answer.good:
+            await self._released(flight)
+        return answer
+
+    async def _forward(self, flight: Flight) -> Verbatim:
         """Return the backend's answer, whole and in time.
 
         Raises:
@@ -238,7 +232,7 @@ class GuardRefresh:
             raise GatewayError("upstream-unreachable", private=private) from None
         return Verbatim(reply.status, reply.reason, tuple(reply.headers), content)
 
-    async def _degraded(self, flight: _Flight) -> Verbatim:
+    async def _degraded(self, flight: Flight) -> Verbatim:
         """Forward a token that Redis cannot judge; what comes of it is written down when it is back."""
         desk, shown = self._desk, flight.shown
         sealed = desk.arrears.answer(shown.name)
@@ -247,16 +241,18 @@ class GuardRefresh:
             desk.note("refresh", "replayed", None, shown, "replayed, Redis away")
             return answer
         desk.note("refresh", "degraded", None, shown)
-        answer = await self._forward(flight)
+        answer = await self._forwarded(flight)
         if answer.good:
             desk.arrears.owe(await deal_of(desk, shown, answer, None, now=0, owner=flight.owner, asked=flight.asked))
         return answer
 
-    async def _committed(self, flight: _Flight, met: Met, answer: Verbatim) -> None:
+    async def _owed(self, flight: Flight, met: Met, answer: Verbatim) -> Owed:
+        now, owner, asked = met.now // 1000, flight.owner, flight.asked
+        return await deal_of(self._desk, flight.shown, answer, met.lineage, now=now, owner=owner, asked=asked)
+
+    async def _committed(self, flight: Flight, met: Met, owed: Owed) -> None:
         """Commit a good answer. It is given to the client whatever becomes of this."""
         desk, shown = self._desk, flight.shown
-        now, owner, asked = met.now // 1000, flight.owner, flight.asked
-        owed = await deal_of(desk, shown, answer, met.lineage, now=now, owner=owner, asked=asked)
         deal = replace(owed.deal, name=flight.name, answer=owed.answers.get(flight.name))
         try:
             turned = await desk.steps.commit(deal)
@@ -272,7 +268,14 @@ class GuardRefresh:
         desk.note("refresh", "rotated" if met.lineage is not None else "adopted", deal.lineage, shown)
         desk.note_evicted(deal.lineage.user, turned.evicted)
 
-    async def _released(self, flight: _Flight) -> None:
+    async def _refused(self, flight: Flight, lineage: Lineage | None, away: StoreUnavailable) -> GatewayError:
+        """Return the answer for a token that only Redis could judge: it stays good. A claim on it may be there."""
+        await self._released(flight)
+        self._desk.steps.promises.make(flight.shown.names, flight.asked)
+        self._desk.note("refresh", "redis_required", lineage, flight.shown)
+        return self._desk.redis_required(f"refresh: {away.kind}")
+
+    async def _released(self, flight: Flight) -> None:
         with suppress(StoreUnavailable):  # then it runs out by itself
             await self._desk.release(flight.held, flight.owner)
 

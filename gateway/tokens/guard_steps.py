@@ -9,17 +9,20 @@ A crash between them leaves a family that no token leads to. It can be listed an
 goes `refresh_ttl` later; its token is one from before the gateway when it comes, is forwarded, and begins another
 family. The other order would leave a token whose family nobody could list or end.
 
-**A commit**: 1. the family's turn in the user's hash, 2. the successor's record and the sealed answer, 3. the presented
+**A commit**: 1. the sealed answer, 2. the family's turn in the user's hash, 3. the successor's record, 4. the presented
 token's record: spent, the claim gone. Only the last makes the token spent, so a crash
 
 | after | leaves | the next try |
 |---|---|---|
 | the claim, or the forward | the claim, until it runs out | is forwarded again, and the backend's verdict passed on |
-| 1 | a family that had its turn | the same |
-| 2 | a successor that is known already | the same; the successor is good at once |
-| 3 | all of it | gets the kept answer |
+| 1 | the claim, and the answer | finds the answer, finishes the commit and gives it |
+| 2 | a family that had its turn, too | the same |
+| 3 | a successor that is known already, too | the same; the successor is good at once |
+| 4 | all of it | gets the kept answer |
 
-and in no row is a token taken for stolen that nobody was given an answer for.
+and in no row is a token taken for stolen that nobody was given an answer for. Whoever has the claim on a known token
+therefore looks for the answer before it forwards. There is one a family, the last; that it is this token's its seal
+proves, and that its commit broke off, that it brings a successor while the token is not spent.
 
 **Ending a family** while a refresh of it is in flight: the tombstone is in the user's hash, and step 1 looks there. It
 stays, and lasts as long as the successor, which joins the ended family and is refused when it comes. A token from
@@ -30,12 +33,12 @@ for it too.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 
-from gateway.errors import StoreUnavailable
+from gateway.clock import SYSTEM, Clock
 from gateway.tokens import guard
-from gateway.tokens.guard import Commit, Lineage, Spent, Turned, Verdict
+from gateway.tokens.guard import Busy, Commit, Lineage, Spent, Turned, Verdict
+from gateway.tokens.guard_promises import GuardPromises
 from gateway.tokens.guard_store import GuardStore
 from gateway.tokens.rotation import Ended
 
@@ -68,10 +71,11 @@ class Deal:
 
 
 class GuardSteps:
-    """The sequences of steps. Each raises `StoreUnavailable` where it was broken off."""
+    """The sequences of steps, and the promises they keep. Each raises `StoreUnavailable` where it was broken off."""
 
-    def __init__(self, store: GuardStore) -> None:
+    def __init__(self, store: GuardStore, clock: Clock = SYSTEM) -> None:
         self._store = store
+        self.promises = GuardPromises(store.promise, clock)
 
     async def look(self, name: str) -> Met:
         """Tell what a token would meet."""
@@ -82,13 +86,12 @@ class GuardSteps:
         return isinstance((await self._store.present(name, "", claim=False, ago=ago)).result, Spent)
 
     async def claim(self, name: str, owner: str, *, again: bool = False) -> Met:
-        """Claim a token for `owner`, see `guard.present`; one that its family refuses is not claimed."""
-        try:
-            met = await self._met(name, owner, again=again, claim=True)
-        except StoreUnavailable:
-            with suppress(StoreUnavailable):  # the claim may have been written; it would run out by itself
-                await self._store.release(name, owner)
-            raise
+        """Claim a token for `owner`, see `guard.present`; one that its family refuses is not claimed.
+
+        Raises:
+            StoreUnavailable: it may be claimed then.
+        """
+        met = await self._met(name, owner, again=again, claim=True)
         if isinstance(met.verdict, Ended | Spent):
             await self._store.release(name, owner)
         return met
@@ -112,11 +115,10 @@ class GuardSteps:
         """Write down that the backend has answered a token well; returns what became of its family."""
         lineage = deal.lineage
         grown = Lineage(lineage.user, lineage.family, lineage.auth_time, lineage.generation + 1)
-        turned = await self._store.turn(grown if deal.successors else lineage, deal.device, deal.end)
-        second = [self._store.learn(name, grown, fresh=False, end=deal.end) for name in deal.successors]
         if deal.answer is not None:
-            second.append(self._store.keep(lineage.family, deal.answer))
-        await asyncio.gather(*second)
+            await self._store.keep(lineage.family, deal.answer)
+        turned = await self._store.turn(grown if deal.successors else lineage, deal.device, deal.end)
+        await asyncio.gather(*(self._store.learn(name, grown, fresh=False, end=deal.end) for name in deal.successors))
         if deal.name:
             spent, kept = bool(deal.successors), deal.answer is not None
             await self._store.trade(deal.name, deal.owner, lineage, spent=spent, kept=kept, end=deal.end)
@@ -128,6 +130,10 @@ class GuardSteps:
 
     async def _met(self, name: str, owner: str, *, again: bool, claim: bool) -> Met:
         seen = await self._store.present(name, owner, again=again, claim=claim)
+        if isinstance(seen.result, Spent) and (ago := self.promises.ago(name)):
+            seen = await self._store.present(name, owner, again=again, claim=claim, ago=ago)
+        elif claim and not isinstance(seen.result, Busy):
+            self.promises.judged(name)
         lineage = seen.result.lineage
         standing = await self._store.standing(lineage) if lineage is not None else None
         return Met(guard.judge(seen.result, seen.spent, standing), lineage, seen.now)

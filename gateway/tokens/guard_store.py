@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.clock import SYSTEM, Clock
 from gateway.tokens import families, guard
@@ -17,6 +17,12 @@ from gateway.tokens.memory import MemoryLedger
 from gateway.tokens.rotation import Policy, Presented
 from gateway.tokens.standstill import Pauses
 
+FORWARD_SECONDS: Final = 10.0
+"""A backend that takes longer for a refresh is not waited for; the outcome is then open, and a retry is forwarded."""
+COMMIT_SECONDS: Final = 5.0
+"""A claim outlives the forward by so much: time to commit. After a crash, nobody is held up for longer than both."""
+CLAIM_MS: Final = round(1000 * (FORWARD_SECONDS + COMMIT_SECONDS))
+"""Life of a claim, for `Terms`."""
 ANSWER_SLACK_MS = 86_400_000
 """An answer lies longer than its grace, which may stand still while the store's own expiry runs on: without the answer
 a retry in grace would be forwarded, and the backend may take a token that it has traded for stolen. A day is longer
@@ -92,6 +98,10 @@ class GuardStore(Protocol):
         """Note that the backend has answered a token well, and take the claim back; `end` as in `learn`."""
         ...
 
+    async def promise(self, name: str, ago: int) -> None:
+        """Keep the promise that a token, presented `ago` ms before, is still good, see `guard.promise`."""
+        ...
+
     async def keep(self, family: str, sealed: bytes) -> None:
         """Put the answer to a token away, in the place of the family's last one: that is not given again."""
         ...
@@ -165,6 +175,13 @@ class MemoryGuard:
         """Note a trade, see `GuardStore`."""
         traded = guard.trade(self.token(name), owner, lineage, self._now(), spent=spent, kept=kept)
         self._tokens[name] = (traded, self._memory(end))
+
+    async def promise(self, name: str, ago: int) -> None:
+        """Keep a promise, see `GuardStore`."""
+        pauses = as_of(ago, self._terms.pauses())
+        promised = guard.promise(self.token(name), self._now(), self._terms.policy.grace_ms, pauses)
+        if promised is not None:
+            self._tokens[name] = (promised, self._tokens[name][1])
 
     async def keep(self, family: str, sealed: bytes) -> None:
         """Put an answer away, see `GuardStore`."""

@@ -5,6 +5,7 @@ The one idea: which request is which is told by matchers from outside, since spe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from gateway.clock import SYSTEM, Clock
@@ -12,7 +13,7 @@ from gateway.events import Emit, ignore
 from gateway.exchange import Exchange, Handler, Reply
 from gateway.tokens.desk import Desk
 from gateway.tokens.keys import Keys
-from gateway.tokens.ledger import Ledger
+from gateway.tokens.ledger import Available, Ledger, always
 from gateway.tokens.legacy import OldTokens
 from gateway.tokens.login import LoginDesk
 from gateway.tokens.logout import LogoutDesk
@@ -38,6 +39,7 @@ class TokensLayer:
         standstill: when time stood still, as this gateway saw it.
         sessions: tells the requests about sessions; they are never forwarded. None: there are none.
         old_tokens: who knows the refresh tokens of before; None: nobody does.
+        available: whether Redis is there, as the gate tells.
         keys: those in force, which a reload may change; by default those of the settings, for good.
     """
 
@@ -55,8 +57,9 @@ class TokensLayer:
         standstill: Standstill | None = None,
         sessions: SessionRoutes | None = None,
         old_tokens: OldTokens | None = None,
+        available: Available = always,
     ) -> None:
-        desk = Desk(settings, ledger, emit, clock, keys, standstill, old_tokens)
+        desk = Desk(settings, ledger, emit, clock, keys, standstill, old_tokens, available)
         self._is_login, self._is_refresh, self._is_logout = login, refresh, logout
         self._login = LoginDesk(desk)
         self._refresh = RefreshDesk(desk)
@@ -65,8 +68,10 @@ class TokensLayer:
         self._sessions = SessionsDesk(desk, sessions) if sessions is not None else None
 
     async def run(self) -> None:
-        """Tell the ledger, once it is there again, what clients were promised while it was not; for ever."""
-        await self._promises.run()
+        """Tell the ledger, once it is there again, what it has missed: promises, and logins that nobody was given."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._login.run())
+            await self._promises.run()
 
     async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
         """Answer or forward.

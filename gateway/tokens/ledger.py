@@ -6,6 +6,7 @@ when it was taken, so that the tokens minted from it carry the store's times and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -14,6 +15,14 @@ from gateway.tokens.rotation import Evicted, Presented, Result
 
 PATIENCE: Final = 5.0
 """Seconds after which nobody waits for a decision any more, and none is taken; longer than any sane command timeout."""
+
+Available = Callable[[], bool]
+"""Whether the store is there, as the gate tells; asking costs nothing."""
+
+
+def always() -> bool:
+    """Tell that it is there."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """A login: the backend judges it, and what it says of the user starts a family.
 
 The one idea: a family lives exactly as long as somebody may hold its token. From the moment it may have been written
-until the answer has been handed over whole, every way out ends it.
+until the answer has been handed over whole, every way out ends it, and an end that Redis does not hear of is owed.
 """
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.errors import StoreUnavailable
@@ -18,16 +18,39 @@ from gateway.tokens.desk import Desk
 from gateway.tokens.dialect import Pair
 from gateway.tokens.events import Audit, FamiliesAtLogin, LoginUnreadable, TokenOperation
 from gateway.tokens.identity import has_subject, login_of
+from gateway.tokens.outbox import Outbox
 from gateway.tokens.rotation import Family, Presented
 
 _ACCEPT_ENCODING: Final = frozenset((b"accept-encoding",))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Undelivered:
+    """A family whose token nobody was given."""
+
+    user: str
+    presented: Presented
+    client: Client
+    minted: str = field(repr=False)
+    """The token; empty when there was none yet."""
+    due: float = 0.0
+
+    @property
+    def expires(self) -> float:
+        """When its token ends (s)."""
+        return self.presented.expires
+
+
 class LoginDesk:
-    """Forwards logins and adds the pair to those that succeed."""
+    """Forwards logins and adds the pair to those that succeed. `run` is the lifecycle's."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._owed: Outbox[str, _Undelivered] = Outbox(self._end, desk.clock)
+
+    async def run(self) -> None:
+        """End what nobody was given, as soon as Redis answers, for ever."""
+        await self._owed.run()
 
     async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
         """Forward a login, asking for an answer that can be read."""
@@ -86,12 +109,18 @@ class LoginDesk:
         return Family(1, self._desk.mint.key_id, now, now // 1000, expires, device=client.note)
 
     async def _take_back(self, user: str, family: str, client: Client, minted: str) -> None:
-        """End a family whose token nobody was given, as far as the store can be reached."""
+        """End a family whose token nobody was given, now or when the store can be reached."""
         own = self._of_our_own(client)
         presented = Presented(family, 1, own.auth_time, own.auth_time, own.expires)
-        with contextlib.suppress(StoreUnavailable):
-            await self._desk.ledger.end(user, presented, "undelivered")
-        self._note("undelivered", user, family, client, minted)
+        undelivered = _Undelivered(user, presented, client, minted)
+        try:
+            await self._end(undelivered)
+        except StoreUnavailable:
+            self._owed.put(family, undelivered)
+
+    async def _end(self, family: _Undelivered) -> None:
+        await self._desk.ledger.end(family.user, family.presented, "undelivered")
+        self._note("undelivered", family.user, family.presented.family, family.client, family.minted)
 
     def _note(self, result: str, user: str, family: str, client: Client, minted: str = "") -> None:
         hashed = self._desk.mint.fingerprint(minted) if minted else ""

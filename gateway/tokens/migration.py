@@ -121,10 +121,10 @@ def read_token(digest: str, value: bytes | None) -> OldToken | Skipped:
     data = _object(value)
     if data is None or not is_digest(digest):
         return UNREADABLE
-    family, user = subject_of(data.get("familyId")), subject_of(data.get("userId"))
-    if family is None or user is None:
+    family, user, valid = subject_of(data.get("familyId")), subject_of(data.get("userId")), data.get("valid")
+    if family is None or user is None or not isinstance(valid, bool):
         return UNREADABLE
-    return OldToken(digest, family, user, data.get("valid") is True)
+    return OldToken(digest, family, user, valid)
 
 
 def read_family(value: bytes | None) -> OldFamily | Skipped:

@@ -1,7 +1,8 @@
 """What of the old scheme may go, and what stays until its owner has come.
 
 The one idea: a key goes when it leads nowhere, or when the new scheme has taken over what it leads to; a session that
-still needs it keeps it, and so does one that is just being written, because every finding is looked at twice.
+still needs it keeps it, and so does one that is just being written, because every finding is looked at twice. What the
+old backend cannot have written, whatever its key is called, is somebody else's and stays.
 
 Pure, like `migration`, whose records these are.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.tokens.migration import NO_EXPIRY, OldFamily, OldToken, Skipped, is_taken_over
+from gateway.tokens.migration import NO_EXPIRY, UNREADABLE, OldFamily, OldToken, Skipped, is_taken_over
 from gateway.tokens.rotation import Policy, Record
 
 Records = Mapping[str, Record]
@@ -26,12 +27,13 @@ class Finding:
 
 
 TAKEN_OVER = Finding("taken_over", goes=True)
-UNREADABLE = Finding("unreadable", goes=True)
 NO_FAMILY = Finding("no_family", goes=True)
 NO_TOKEN = Finding("no_token", goes=True)
 OTHER_USER = Finding("other_user", goes=True)
 NEVER_EXPIRES = Finding("no_expiry", goes=True)
 """It has no TTL, and its session would be over by any reckoning."""
+FOREIGN = Finding("foreign", goes=False)
+"""Not a key, type or content as the old backend wrote it: nobody knows whose it is."""
 SPENT = Finding("spent", goes=False)
 """The old backend knows reuse by it, until its family is taken over or gone."""
 IN_USE = Finding("in_use", goes=False)
@@ -43,7 +45,7 @@ def judge_token(
 ) -> Finding:
     """Return what becomes of `refresh_token:<hash>`; `ttl` is its PTTL, `now` the store's time (ms)."""
     if isinstance(token, Skipped):
-        return UNREADABLE
+        return FOREIGN
     if isinstance(family, Skipped):
         return NO_FAMILY
     if is_taken_over(records, token.family, family.digest):
@@ -59,7 +61,7 @@ def judge_token(
 def judge_family(name: str, family: OldFamily | Skipped, token: OldToken | Skipped, records: Records) -> Finding:
     """Return what becomes of `refresh_family:<name>`; `token` is the one that it waits for."""
     if isinstance(family, Skipped):
-        return UNREADABLE
+        return FOREIGN
     if is_taken_over(records, name, family.digest):
         return TAKEN_OVER
     return NO_TOKEN if isinstance(token, Skipped) else IN_USE
@@ -68,7 +70,7 @@ def judge_family(name: str, family: OldFamily | Skipped, token: OldToken | Skipp
 def judge_member(user: str, name: str, family: OldFamily | Skipped, records: Records) -> Finding:
     """Return what becomes of a family's name in `refresh_user:<user>`."""
     if isinstance(family, Skipped):
-        return NO_FAMILY
+        return FOREIGN if family == UNREADABLE else NO_FAMILY
     if family.user != user:
         return OTHER_USER
     return TAKEN_OVER if is_taken_over(records, name, family.digest) else IN_USE

@@ -13,19 +13,13 @@ whose reply was lost and whose gateway died during the same outage is then judge
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
-from typing import Final
 
 from gateway.clock import SYSTEM, Clock
-from gateway.errors import StoreUnavailable
 from gateway.tokens.ledger import PATIENCE, Ledger, Verdict
+from gateway.tokens.outbox import Outbox
 from gateway.tokens.rotation import Presented, Replayed
 from gateway.tokens.standstill import Standstill, ran
-
-MAX_PROMISES: Final = 10_000
-RETRY: Final = 1.0
-"""Seconds between two attempts to reach the ledger."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,16 +28,25 @@ class _Promise:
     presented: Presented
     asked: float
 
+    @property
+    def due(self) -> float:
+        """When it is told (monotonic s)."""
+        return self.asked + PATIENCE
+
+    @property
+    def expires(self) -> float:
+        """When its token ends (s)."""
+        return self.presented.expires
+
 
 class Promises:
-    """Makes promises and has the ledger keep them; at most `MAX_PROMISES` are open, the oldest go first."""
+    """Makes promises and has the ledger keep them."""
 
     def __init__(self, ledger: Ledger, standstill: Standstill, clock: Clock = SYSTEM) -> None:
         self._ledger = ledger
         self._standstill = standstill
         self._clock = clock
-        self._open: dict[tuple[str, str], _Promise] = {}
-        self._news = asyncio.Event()
+        self._open: Outbox[tuple[str, str], _Promise] = Outbox(self._keep, clock)
 
     def make(self, user: str, presented: Presented, asked: float) -> None:
         """Note that a token of `asked` (monotonic s) is given back as good; of several times the first one counts."""
@@ -51,11 +54,7 @@ class Promises:
         known = self._open.get(key)
         if known is not None and known.presented.generation >= presented.generation:
             return
-        self._open.pop(key, None)
-        self._open[key] = _Promise(user, presented, asked)
-        if len(self._open) > MAX_PROMISES:
-            del self._open[next(iter(self._open))]
-        self._news.set()
+        self._open.put(key, _Promise(user, presented, asked))
 
     def now(self, user: str, presented: Presented) -> Presented:
         """Return what the ledger is to know of a token that is presented now: when time stood still, and a promise."""
@@ -74,34 +73,18 @@ class Promises:
         It then binds until the successor is used, in case that does not arrive either.
         """
         key, result = (user, presented.family), verdict.result
-        if key not in self._open or self._open[key].presented.generation > presented.generation:
+        promise = self._open.get(key)
+        if promise is None or promise.presented.generation > presented.generation:
             return
         if isinstance(result, Replayed):
             ran_for = ran(result.family.rotated_ms, verdict.now, verdict.now, presented.pauses)
             if ran_for > grace_ms:
                 return
-        del self._open[key]
+        self._open.drop(key)
 
     async def run(self) -> None:
         """Tell the ledger of every promise, for ever."""
-        while True:
-            await self._news.wait()
-            while self._open:
-                await self._next()
-            self._news.clear()
+        await self._open.run()
 
-    async def _next(self) -> None:
-        key, promise = next(iter(self._open.items()))
-        await asyncio.sleep(promise.asked + PATIENCE - self._clock.monotonic())
-        if self._open.get(key) is not promise:
-            return  # the token has been judged meanwhile
-        try:
-            await self._ledger.keep(promise.user, self.now(promise.user, promise.presented))
-            told = True
-        except StoreUnavailable:
-            await asyncio.sleep(RETRY)
-            told = self._clock.wall() >= promise.presented.expires
-        if self._open.get(key) is promise:
-            del self._open[key]
-            if not told:
-                self._open[key] = promise  # at the end: the others are not to wait for one that cannot be told
+    async def _keep(self, promise: _Promise) -> None:
+        await self._ledger.keep(promise.user, self.now(promise.user, promise.presented))

@@ -38,6 +38,8 @@ class RefreshDesk:
         try:
             claims = await desk.claims(exchange)
         except GatewayError as error:
+            if desk.closed:  # an outage is told before anything is said of a token
+                raise desk.redis_required("refresh: away", []) from None
             desk.note("refresh", _RESULTS.get(error.code, "malformed"))
             if error.code == "invalid-token":
                 raise desk.failed(exchange, error) from None
@@ -82,7 +84,7 @@ class RefreshDesk:
         if isinstance(result, Reused):
             desk.emit(ReuseDetected(user, token.family, token.generation))
         refusal = desk.refusal(f"refresh: {name}" if name == outcome else f"refresh: {name} ({outcome})")
-        raise desk.failed(exchange, refusal) if isinstance(result, Unknown) else refusal
+        raise desk.failed(exchange, refusal, known=True) if isinstance(result, Unknown) else refusal
 
     async def _without_store(self, exchange: Exchange, forward: Handler, claim: Claim, away: StoreUnavailable) -> Reply:
         """Give the presented token back with a fresh access token, judged by this pod's clock; not in strict mode."""

@@ -114,7 +114,7 @@ class SessionsDesk:
             if held.now < 1000 * claims["exp"] and not held.has_ended(family, claims["iat"]):
                 return Caller(claims["sub"], family, held)
         error = _no_caller()
-        raise desk.failed(exchange, error) if forged and not ours else error
+        raise desk.failed(exchange, error, "sessions") if forged and not ours else error
 
     def _presented(self, exchange: Exchange) -> list[str]:
         """Return the access token of the Authorization field, or without one those of the cookies."""

@@ -73,17 +73,29 @@ local function write(family)
   end
 end
 
-local states = {}
+local families = {}
 for i = 3, #ARGV, FIELDS do
-  local family = {
+  table.insert(families, {
     name = ARGV[i], key_id = ARGV[i + 1], generation = 0, rotated = tonumber(ARGV[i + 2]), auth = tonumber(ARGV[i + 3]),
     expires = tonumber(ARGV[i + 4]), began = tonumber(ARGV[i + 5]), own = ARGV[i + 6], device = ARGV[i + 7],
     adopted = true, kept = false,
-  }
-  local state = state_of(family)
-  if state == 'renewed' then
+  })
+end
+
+-- Before any room is made: what was used since it was taken over is not the one to make it.
+local renewed = {}
+for _, family in ipairs(families) do
+  if state_of(family) == 'renewed' then
+    renewed[family.name] = true
+    records[family.name].rotated = family.rotated
     if mode ~= 'dry' then write_live(family.name, family) end
-  elseif state == 'taken' then
+  end
+end
+
+local states = {}
+for _, family in ipairs(families) do
+  local state = renewed[family.name] and 'renewed' or state_of(family)
+  if state == 'taken' then
     if make_room(family) then
       write(family)
       table.insert(live, family)

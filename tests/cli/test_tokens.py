@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Policy
 from tests.support import leaks
 from tests.support.legacy import dump, seed_legacy, write_session
+from tests.support.terminal import watched
 from tests.support.valkey import ValkeyServer
 from tests.tokens.support import SECRET, connect, token_settings
 
@@ -180,3 +183,18 @@ def test_what_keeps_a_verb_from_working(gateway: Run, tmp_path: Path) -> None:
     assert "REDIS_URL" in ran[1].err
     assert "Redis does not answer (connection: scan" in ran[2].err
     assert all(each.out == "" for each in ran)
+
+
+def test_audit_lines_and_the_bar_share_a_terminal(gateway: Run, plain: redis.Redis, tmp_path: Path) -> None:
+    """given many sessions / when they are migrated on a terminal / then every audit line stands there whole, and the
+    bar is not drawn again for each of them."""
+    sessions = 1000
+    seed_legacy(plain, sessions, int(time.time()))
+    command = [sys.executable, "-m", "gateway", "tokens", "migrate", "--batch", "250", "--config"]
+    ran = watched([*command, str(tmp_path / "config.yaml")], os.environ)
+    assert ran.code == 0, ran.terminal[-500:]
+    assert "taken over" in ran.out
+    trail = [json.loads(line) for line in ran.lines if "Token audit" in line]
+    assert len({line["family"] for line in trail}) == sessions
+    assert "taking over" in ran.lines[-2]
+    assert ran.redrawn < sessions / 5

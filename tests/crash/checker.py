@@ -2,8 +2,11 @@
 
 The one idea: the gateway is blamed only for what no order of events could excuse. A request whose answer is unknown may
 have been carried out at any time within `fate`; a write may be gone when a loss covers it. What remains is certain.
+Clients are held to their own rule: one that uses a successor while its predecessor's fate is open, or presents an older
+token, would be logged out with good reason, so that is a violation by itself and excuses nothing.
 
-Pure: events in, violations out. The contract of tokens in `mode: issue` is what it knows, not how that is built.
+Pure: events in, violations out. The contract of tokens is what it knows, not how that is built. In `mode: guard` the
+backend mints by the same rules, and the gateway is blamed besides for a token that it brings there twice at once.
 """
 
 from __future__ import annotations
@@ -14,16 +17,18 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Final
 
-from tests.crash.history import Event, Loss
+from tests.crash.history import Event, Forward, Loss
 
 _STATUSES: Final[dict[str, frozenset[int | None]]] = {
     "login": frozenset((200, 503, None)),
-    "refresh": frozenset((200, 401, 503, None)),
-    "replay": frozenset((200, 401, 503, None)),
+    "refresh": frozenset((200, 401, 503, 504, None)),
+    "replay": frozenset((200, 401, 503, 504, None)),
     "logout": frozenset((200, 204, 503, None)),
     "end-all": frozenset((200, 204, 401, 503, None)),
 }
 _DONE: Final = (200, 204)
+_SECOND: Final = 1.0
+"""Tokens carry whole seconds: a login within that of an end of all may be taken for one that was ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class _Family:
     ends: list[Event] = field(default_factory=list)
     """Requests that ended it, if they were carried out."""
     perhaps: list[Event] = field(default_factory=list)
-    """Requests that may have met it: a user's sessions were ended while its login was under way."""
+    """Requests that may have met it: a user's sessions were ended while its login was under way, or just before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +76,30 @@ class Checker:
         for family in _families(ordered, self.fate):
             for rule in (
                 self._logged_out, self._two_tokens, self._revoked_alive, self._replays, self._odd_successor,
-                self._never_came_back,
+                self._never_came_back, self._careless,
             ):  # fmt: skip
                 found += rule(family)
         return found
+
+    def doubtful(self, events: Iterable[Event]) -> list[Event]:
+        """Return the refusals for which the family's end is no more than possible: a sound run has next to none."""
+        ordered = sorted(events, key=lambda event: event.sent)
+        return [
+            event
+            for family in _families(ordered, self.fate)
+            for event in family.presented
+            if event.operation == "refresh" and event.status == 401 and not _surely_ended(family, event)
+        ]
+
+    def caught(self, events: Iterable[Event]) -> list[Event]:
+        """Return the replays of tokens whose spending the store knew of for certain, and that were refused."""
+        ordered = sorted(events, key=lambda event: event.sent)
+        return [
+            event
+            for family in _families(ordered, self.fate)
+            for event in family.presented
+            if event.operation == "replay" and event.status == 401 and self._spent_for_good(family, event)
+        ]
 
     def _logged_out(self, family: _Family) -> Iterator[Violation]:
         """A client was refused although nobody ended its family and nobody presented a spent token."""
@@ -128,16 +153,18 @@ class Checker:
         if not any(event.answered >= self.calm for event in _granted(family)):
             yield Violation("never-came-back", family.name, family.login)
 
-    def _forfeited(self, family: _Family, by: float) -> bool:
-        """Tell whether a refusal answered at `by` may be the family's own doing."""
-        if any(end.sent <= by for end in (*family.ends, *family.perhaps)):
-            return True
-        return any(event.sent <= by and self._may_be_stale(family, event) for event in family.presented)
+    def _careless(self, family: _Family) -> Iterator[Violation]:
+        """A client used a newer token while the fate of an older one was open, or came back with the older one."""
+        own = [event for event in family.presented if event.operation == "refresh"]
+        for event in own:
+            judged = event.answered + (0 if event.status == 401 or _traded(event) else self.fate)
+            if any(other.presented > event.presented and other.sent <= judged for other in own):
+                yield Violation("careless-client", family.name, event)
 
-    def _may_be_stale(self, family: _Family, event: Event) -> bool:
-        """Tell whether a newer generation was presented before the end of the time in which this one was judged."""
-        judged = event.answered if event.status in (200, 401) else event.answered + self.fate
-        return any(other.presented > event.presented and other.sent <= judged for other in family.presented)
+    def _forfeited(self, family: _Family, by: float) -> bool:
+        """Tell whether a refusal answered at `by` may be the family's own doing: an end, or a thief."""
+        thieves = [event for event in family.presented if event.operation == "replay"]
+        return any(event.sent <= by for event in (*family.ends, *family.perhaps, *thieves))
 
     def _spent_for_good(self, family: _Family, event: Event) -> bool:
         """Tell whether the store knew for certain that the successor of what is presented had been used."""
@@ -155,6 +182,17 @@ class Checker:
             write.answered >= loss.since and write.sent <= loss.until and later.answered >= loss.until
             for loss in self.losses
         )
+
+
+def at_once(forwards: Iterable[Forward]) -> list[Forward]:
+    """Return each forward that began while another one of the same token was under way, empty for a good history."""
+    latest: dict[str, float] = {}
+    found = []
+    for forward in sorted(forwards, key=lambda forward: forward.began):
+        if forward.began < latest.get(forward.token, float("-inf")):
+            found.append(forward)
+        latest[forward.token] = max(forward.ended, latest.get(forward.token, forward.ended))
+    return found
 
 
 def _families(ordered: list[Event], fate: float) -> list[_Family]:
@@ -176,7 +214,7 @@ def _families(ordered: list[Event], fate: float) -> list[_Family]:
                 continue
             if family.login.answered < end.sent:
                 family.ends.append(end)
-            elif family.login.sent <= carried_out:
+            elif family.login.sent <= carried_out + _SECOND:
                 family.perhaps.append(end)
     return list(families.values())
 
@@ -184,6 +222,12 @@ def _families(ordered: list[Event], fate: float) -> list[_Family]:
 def _granted(family: _Family) -> list[Event]:
     given = [event for event in family.presented if event.status == 200]
     return [family.login, *given] if family.login is not None else given
+
+
+def _surely_ended(family: _Family, by: Event) -> bool:
+    thieves = [event for event in family.presented if event.operation == "replay" and event.status == 401]
+    ends = [end for end in family.ends if end.status in _DONE]
+    return any(event.sent <= by.answered for event in (*ends, *thieves))
 
 
 def _traded(event: Event) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from itertools import count
@@ -22,12 +23,14 @@ from tests.support.valkey import free_port
 class Fleet:
     """So many gateways with one configuration."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], size: int) -> None:
+    def __init__(self, folder: Path, config: Mapping[str, Any], size: int, module: str = "gateway") -> None:
         self._folder = folder
         self._config = config
         self._size = size
+        self._module = module
         self._numbers = count()
         self._gateways: list[GatewayProcess] = []
+        self._ever: list[GatewayProcess] = []
         self._stack = AsyncExitStack()
         self.ports: list[int] = []
         self.kills = 0
@@ -45,6 +48,11 @@ class Fleet:
     async def ready(self) -> None:
         """Wait until every gateway has found Redis."""
         await asyncio.gather(*(gateway.logged("Redis available", 10) for gateway in self._gateways))
+
+    def audited(self) -> Counter[str]:
+        """Return how often which operation had which outcome, by the trail of every gateway there was."""
+        lines = (line for gateway in self._ever for line in gateway.lines if line.get("audit"))
+        return Counter(f"{line['action']} {line['outcome']}" for line in lines)
 
     async def keep_killing(self, rng: random.Random, over: asyncio.Event, shortest: float, longest: float) -> None:
         """Kill one after another, with pauses of random length (s) in which all run."""
@@ -64,5 +72,6 @@ class Fleet:
 
     async def _start(self, port: int) -> GatewayProcess:
         config = {**self._config, "ingress": {**self._config["ingress"], "listen": f"127.0.0.1:{port}"}}
-        gateway = GatewayProcess(self._folder / f"gateway-{next(self._numbers)}", config)
+        gateway = GatewayProcess(self._folder / f"gateway-{next(self._numbers)}", config, module=self._module)
+        self._ever.append(gateway)
         return await self._stack.enter_async_context(gateway)

@@ -61,6 +61,18 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """One time that a token was brought to the backend. Times are monotonic seconds."""
+
+    token: str
+    """Its digest."""
+    began: float
+    ended: float
+    status: int = 0
+    """0: whoever brought it was gone before the answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """A time whose writes the store had acknowledged and then lost; `until` is when the poorer dataset took over."""
 
@@ -74,6 +86,10 @@ class History:
 
     events: list[Event] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    forwards: list[Forward] = field(default_factory=list)
+    """Where the backend mints."""
+    audited: Counter[str] = field(default_factory=Counter)
+    """How often which operation had which outcome by the gateways' own trail, such as `refresh healed`."""
 
     def counted(self) -> Counter[str]:
         """Return how often which operation ended how, such as `refresh 200`."""
@@ -83,4 +99,5 @@ class History:
         """Write it as JSON lines, in the order of sending."""
         ordered = sorted(self.events, key=lambda event: event.sent)
         lines = [*(json.dumps(asdict(loss)) for loss in self.losses), *(json.dumps(asdict(event)) for event in ordered)]
+        lines += [json.dumps(asdict(forward)) for forward in self.forwards]
         path.write_text("\n".join(lines) + "\n")

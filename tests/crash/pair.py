@@ -10,6 +10,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 from itertools import count
+from typing import Any
 
 from tests.crash.history import Loss
 from tests.support.forwarder import Forwarder
@@ -47,6 +48,10 @@ class Pair:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    def command(self, *words: str | bytes | int) -> Any:
+        """Send one command to the master of the moment."""
+        return self._master.command(*words)
 
     async def fail_over(self, behind: float) -> Loss:
         """Lose what the master writes in `behind` seconds, and go on with the replica."""

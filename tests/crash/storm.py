@@ -1,4 +1,4 @@
-"""A storm: clients at work on three gateways while somebody breaks things, and then calm.
+"""A storm: clients at work on a few gateways while somebody breaks things, and then calm.
 
 The one idea: whatever is broken, the run has the same end. Everything is up again, every client has to get through,
 every token that was ended is tried once more, and the checker judges the whole history.
@@ -10,22 +10,21 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
-from tests.crash.checker import Checker
-from tests.crash.customer import FATE, Customer, Habits
+from tests.crash.checker import Checker, at_once
+from tests.crash.customer import Customer
 from tests.crash.fleet import Fleet
 from tests.crash.history import History
-from tests.support.backend import running_backend
+from tests.crash.portal import ISSUE, Scene
+from tests.crash.sleepers import Leaver, Session, Sleeper
 
-GATEWAYS: Final = 3
-CLIENTS: Final = 50
 COME_BACK: Final = 30.0
 """Seconds within which every client has to get through once all is well."""
-
-_USUAL: Final = Habits()
 
 Trouble = Callable[[Fleet, History, random.Random, asyncio.Event], Coroutine[Any, Any, None]]
 """Breaks things, and mends them, until the event is set."""
@@ -38,10 +37,13 @@ async def storm(
     *,
     seconds: float,
     strict: bool = True,
-    habits: Habits = _USUAL,
+    scene: Scene = ISSUE,
+    asleep: Sequence[Session] = (),
     seed: int = 1,
 ) -> History:
     """Run a storm and return its history, which is left in the folder as `history.jsonl` too.
+
+    Half of the clients who are `asleep` refresh when it is over, the others end all their sessions then.
 
     Raises:
         AssertionError: with what the checker found.
@@ -49,43 +51,49 @@ async def storm(
     """
     history, rng = History(), random.Random(seed)
     calm = 0.0
-    async with running_backend() as backend, Fleet(folder, _config(backend.url, redis_url, strict), GATEWAYS) as fleet:
+    async with AsyncExitStack() as stack:
+        backend = await stack.enter_async_context(scene.backend())
+        config = scene.configured(backend.url, redis_url, strict=strict)
+        fleet = await stack.enter_async_context(Fleet(folder, config, scene.gateways, scene.module))
         await fleet.ready()
-        customers = [
-            Customer(f"u-{number // 2}", fleet.ports, history, f"{seed}-{number}", habits) for number in range(CLIENTS)
-        ]
-        over = asyncio.Event()
+        customers = _customers(scene, asleep, fleet, history, seed)
         try:
-            async with asyncio.TaskGroup() as group:
-                for customer in customers:
-                    group.create_task(customer.live(over))
-                ending = asyncio.Event()
-                breaking = group.create_task(trouble(fleet, history, rng, ending))
-                await asyncio.sleep(seconds)
-                ending.set()
-                await breaking
-                over.set()
+            await _blow(customers, lambda ending: trouble(fleet, history, rng, ending), seconds)
             calm = time.monotonic()
             async with asyncio.timeout(COME_BACK):
                 await asyncio.gather(*(customer.come_back() for customer in customers))
+                await asyncio.gather(*(customer.reckon() for customer in customers))
         finally:
             for customer in customers:
                 customer.close()
+            history.audited, history.forwards = fleet.audited(), getattr(backend, "forwards", [])
             history.save(folder / "history.jsonl")
-    found = Checker(history.losses, FATE, strict, calm).check(history.events)
+    found = Checker(history.losses, scene.habits.fate, strict, calm).check(history.events)
     kinds = dict(Counter(violation.kind for violation in found))
     assert not found, f"{kinds} in {folder / 'history.jsonl'}; the first: {found[0]}"
+    assert at_once(history.forwards) == []
     return history
 
 
-def _config(backend: str, redis_url: str, strict: bool) -> dict[str, dict[str, object]]:
-    return {
-        "ingress": {"backend": backend},
-        "redis": {"url": redis_url, "probe": {"interval": "200ms"}},
-        "tokens": {
-            "enabled": True,
-            "require_redis": strict,
-            "keys": [{"kid": "main", "alg": "HS256", "secret": "hush-" + "k" * 40}],
-            "routes": {"sessions": "/api/auth/sessions"},
-        },
-    }
+def _customers(scene: Scene, asleep: Sequence[Session], fleet: Fleet, history: History, seed: int) -> list[Customer]:
+    awake = [
+        Customer(f"u-{number // 2}", fleet.ports, history, f"{seed}-{number}", scene.habits)
+        for number in range(scene.clients)
+    ]
+    kinds = cycle((Sleeper, Leaver))
+    return awake + [kind(session, fleet.ports, history) for session, kind in zip(asleep, kinds, strict=False)]
+
+
+async def _blow(
+    customers: Sequence[Customer], trouble: Callable[[asyncio.Event], Coroutine[Any, Any, None]], seconds: float
+) -> None:
+    """Let clients live for a while in trouble, and return when it is over and mended."""
+    over, ending = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for customer in customers:
+            group.create_task(customer.live(over))
+        breaking = group.create_task(trouble(ending))
+        await asyncio.sleep(seconds)
+        ending.set()
+        await breaking
+        over.set()

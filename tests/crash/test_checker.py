@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.crash.checker import Checker
-from tests.crash.history import Event, Loss, Operation
+from tests.crash.checker import Checker, at_once
+from tests.crash.history import Event, Forward, Loss, Operation
 
 FAMILY = "f"
 
@@ -54,6 +54,8 @@ GOOD: list[list[Event]] = [
     # a refresh that was under way while the family ended may go either way
     [login(), replace(refresh(1, 1), answered=2.5), logout(2)],
     [login(), replace(refresh(1, 1, 401), answered=2.5), logout(2)],
+    # a login within the second of an end of all, whose own family the store has lost
+    [end_all(-1), login(), refresh(2, 1, 401)],
 ]
 
 
@@ -77,6 +79,8 @@ BAD: dict[str, list[Event]] = {
     "replay-survived": [login(), refresh(1, 1), refresh(2, 2), replay(3, 1, 401), refresh(4, 3)],
     "odd-successor": [login(), replace(refresh(1, 1), generation=3)],
     "odd-successor, the same": [login(), replace(refresh(1, 1), generation=1, token="f1")],
+    "careless-client": [login(), refresh(1, 1), refresh(2, 2, None), refresh(3, 1)],
+    "careless-client, too early": [login(), refresh(1, 1, None), refresh(1.5, 1), refresh(2, 2), refresh(3, 3)],
     "odd-status": [login(), refresh(1, 1, 500)],
     "odd-status, of a login": [replace(login(), status=401)],
     "odd-status, of a logout": [login(), logout(1, 502)],
@@ -90,6 +94,15 @@ def test_a_planted_violation_is_found(name: str) -> None:
     assert kinds == {name.partition(",")[0]}
 
 
+def test_a_token_that_is_at_the_backend_twice_at_once_is_found() -> None:
+    """given forwards of several tokens / when two of one overlap / then the later one is found; one after the other, or
+    of different tokens, they are in order."""
+    long, within, after = Forward("a", 1, 5), Forward("a", 2, 3), Forward("a", 5, 6)
+    assert at_once([after, Forward("b", 1, 9), long]) == []
+    assert at_once([within, after, long]) == [within]
+    assert at_once([long, within, Forward("a", 4, 7)]) == [within, Forward("a", 4, 7)]
+
+
 def test_whoever_does_not_come_back_is_found() -> None:
     """given all well from 5 s on / when a client had only 503 since / then it never came back."""
     events = [login(), refresh(1, 1), refresh(6, 2, 503)]
@@ -99,11 +112,42 @@ def test_whoever_does_not_come_back_is_found() -> None:
     assert Checker(calm=5).check([login(), logout(1), refresh(6, 1, 401)]) == []
 
 
+def test_a_careless_client_excuses_nothing() -> None:
+    """given a request given up just before its successor was used, or an older token / when the family ends / then the
+    refusal counts, beside the carelessness: nothing is hidden behind a client that breaks its own rule."""
+    early = [login(), refresh(1, 1, None), refresh(1.1, 1), refresh(2, 2), refresh(3, 3, 401)]
+    older = [login(), refresh(1, 1), refresh(2, 2, None), refresh(3, 1, 401)]
+    for events in (early, older):
+        assert {violation.kind for violation in Checker(fate=2).check(events)} == {"logged-out", "careless-client"}
+    assert [violation.kind for violation in Checker(fate=0.5).check(early)] == ["logged-out"]
+
+
 def test_a_request_without_a_verdict_may_be_carried_out_later() -> None:
-    """given a request given up just before its successor was used / when the family ends / then that may be why."""
-    late = [login(), refresh(1, 1, None), refresh(1.1, 1), refresh(2, 2), refresh(3, 3, 401)]
-    assert Checker(fate=2).check(late) == []
-    assert [violation.kind for violation in Checker(fate=0.5).check(late)] == ["logged-out"]
+    """given an end of all that was given up just before a login / when the login's family is refused / then that may
+    be why, and it is counted as doubtful; long before it, it cannot be."""
+    gone = [end_all(-2, None), login(), refresh(1, 1, 401)]
+    assert Checker(fate=2).check(gone) == []
+    assert Checker(fate=2).doubtful(gone) == [gone[-1]]
+    assert [violation.kind for violation in Checker(fate=0.5).check(gone)] == ["logged-out"]
+
+
+def test_a_sure_end_leaves_no_doubt() -> None:
+    """given ends that were acknowledged, and a thief that was caught / then no refusal is doubtful, nor one beside
+    which the end was under way; an end or a thief without a verdict leaves doubt."""
+    caught = [login(), refresh(1, 1), refresh(2, 2), replay(3, 1, 401), refresh(4, 3, 401)]
+    beside = [login(), replace(logout(1), answered=2.05), refresh(2, 1, 401)]
+    for sure in (caught, beside, [login(), logout(1), refresh(2, 1, 401)], [login(), end_all(1), refresh(2, 1, 401)]):
+        assert Checker(fate=2).doubtful(sure) == []
+    for unsure in (logout(1, None), end_all(1, 503), replay(1, 0, 503)):
+        assert Checker(fate=2).doubtful([login(), unsure, refresh(2, 1, 401)]) != []
+
+
+def test_a_caught_thief_is_counted_where_the_spending_survived() -> None:
+    """given replays of spent tokens / then those refused count as caught, unless their spending was lost."""
+    events = [login(), refresh(1, 1), refresh(2, 2), replay(6, 1, 401)]
+    assert Checker().caught(events) == [events[-1]]
+    assert Checker([EMPTY]).caught(events) == []
+    assert Checker().caught([*events[:-1], replay(6, 2, 401)]) == []
 
 
 def test_a_token_may_be_given_back_where_redis_is_not_required() -> None:

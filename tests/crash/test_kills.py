@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.checker import Checker
+from tests.crash.customer import FATE
 from tests.crash.fleet import Fleet
 from tests.crash.history import History
+from tests.crash.portal import ISSUE
 from tests.crash.storm import storm
 from tests.support.soak import short_or_long, soak_only, tell
 from tests.support.valkey import ValkeyServer
+
+MOST_DOUBTFUL = 3
+"""Refusals that the checker can only suppose to be right, such as after an end of all whose answer was lost."""
 
 
 @pytest.fixture
@@ -26,22 +32,29 @@ async def durable() -> AsyncIterator[ValkeyServer]:
 
 
 class Kills:
-    """Kills gateways and the server, each for itself, at random moments."""
+    """Kills gateways and the server, each for itself, after pauses (s) between a shortest and a longest."""
 
-    def __init__(self, valkey: ValkeyServer) -> None:
+    def __init__(
+        self,
+        valkey: ValkeyServer,
+        gateways: tuple[float, float] = (0.3, 1.5),
+        server: tuple[float, float] = (1.5, 3.0),
+    ) -> None:
         self._valkey = valkey
+        self._pauses = (gateways, server)
         self.of_valkey = 0
         self.of_gateways = 0
 
     async def __call__(self, fleet: Fleet, history: History, rng: random.Random, over: asyncio.Event) -> None:
+        gateways, server = self._pauses
         async with asyncio.TaskGroup() as group:
-            group.create_task(fleet.keep_killing(rng, over, 0.3, 1.5))
-            group.create_task(self._server(rng, over))
+            group.create_task(fleet.keep_killing(rng, over, *gateways))
+            group.create_task(self._server(rng, over, *server))
         self.of_gateways = fleet.kills
 
-    async def _server(self, rng: random.Random, over: asyncio.Event) -> None:
+    async def _server(self, rng: random.Random, over: asyncio.Event, shortest: float, longest: float) -> None:
         while not over.is_set():
-            await asyncio.sleep(rng.uniform(1.5, 3))
+            await asyncio.sleep(rng.uniform(shortest, longest))
             self._valkey.kill()
             self.of_valkey += 1
             await asyncio.sleep(rng.uniform(0, 0.5))
@@ -53,9 +66,14 @@ async def _run(tmp_path: Path, valkey: ValkeyServer, *, strict: bool) -> None:
     history = await storm(tmp_path, valkey.url, kills, seconds=short_or_long(4.5, 30.0), strict=strict)
     happened = history.counted()
     tell(f"kills: {kills.of_gateways} of gateways, {kills.of_valkey} of valkey; {dict(happened)}")
+    checker = Checker(fate=FATE, strict=strict)
+    doubtful, caught = checker.doubtful(history.events), checker.caught(history.events)
+    tell(f"doubtful: {len(doubtful)}; thieves caught: {len(caught)}")
+    assert len(doubtful) <= MOST_DOUBTFUL
+    assert len(caught) > ISSUE.clients / 2
     assert kills.of_valkey >= 2
     assert kills.of_gateways >= 2
-    assert happened["refresh 200"] > 500
+    assert happened["refresh 200"] > 250
     assert happened["refresh None"] > 0
 
 

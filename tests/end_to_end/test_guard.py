@@ -174,3 +174,34 @@ async def test_an_oauth_server_with_one_endpoint(
         assert [status for status, _ in guesses] == [400] * 20 + [429]
     finally:
         await runner.cleanup()
+
+
+async def test_a_closed_gate_keeps_its_word(
+    start_gateway: StartGateway, client: aiohttp.ClientSession, valkey: ValkeyServer, minter: Minter
+) -> None:
+    """Strict mode and a lost answer: a token that hears 503 while the gate is closed gets the kept answer long after
+    the grace, and is not forwarded again."""
+    redis = {"url": valkey.url, "probe": {"interval": "100ms"}}
+    tokens = {**GUARD, "require_redis": True}
+    gateway = await start_gateway(tokens=tokens, redis=redis, ingress={"backend": minter.url})
+    await gateway.logged("Redis available", 5)
+
+    async def post(action: str, token: str = "") -> tuple[int, str]:
+        headers = {"Cookie": f"rt={token}"} if token else {}
+        async with client.post(f"{gateway.url()}/api/auth/{action}", headers=headers) as response:
+            cookie = response.cookies.get("rt")
+            return response.status, cookie.value if cookie else ""
+
+    _, first = await post("login")
+    _, lost = await post("refresh", first)
+    valkey.pause()
+    try:
+        await gateway.logged("Redis unavailable", 5)
+        assert await post("refresh", first) == (503, "")
+        assert (await post("login"))[0] == 503
+    finally:
+        valkey.resume()
+    await gateway.logged("Redis available", 5, times=2)
+    await asyncio.sleep(1.5)
+    assert await post("refresh", first) == (200, lost)
+    assert minter.refreshes == [first]

@@ -79,3 +79,29 @@ async def test_case_03_grace_stands_still_while_redis_is_frozen(
     assert (retried["refreshToken"] == lost["refreshToken"]) is True
     await asyncio.sleep(2.1)
     assert (await _refresh(client, gateway, first))[0] == 401
+
+
+async def test_case_19_a_closed_gate_keeps_its_word(
+    start_gateway: StartGateway, client: aiohttp.ClientSession, valkey: ValkeyServer
+) -> None:
+    """given strict mode and a lost response / when the token comes back while the gate is closed, hears that it stays
+    good, and comes again long after the grace / then it gets the successor that was written, and goes on."""
+    tokens = {**TOKENS, "require_redis": True, "rotation_grace_period": "1s"}
+    redis = {"url": valkey.url, "probe": {"interval": "100ms"}}
+    gateway = await start_gateway(tokens=tokens, redis=redis)
+    await gateway.logged("Redis available", 5)
+    first = await _login(client, gateway)
+    _, lost = await _refresh(client, gateway, first)
+    valkey.pause()
+    try:
+        await gateway.logged("Redis unavailable", 5)
+        status, told = await _refresh(client, gateway, first)
+        assert (status, told["type"]) == (503, "urn:gateway:error:redis-required")
+    finally:
+        valkey.resume()
+    await gateway.logged("Redis available", 5, times=2)
+    await asyncio.sleep(1.5)
+    status, retried = await _refresh(client, gateway, first)
+    assert status == 200
+    assert (retried["refreshToken"] == lost["refreshToken"]) is True
+    assert (await _refresh(client, gateway, lost["refreshToken"]))[0] == 200

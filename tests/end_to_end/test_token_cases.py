@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -13,9 +14,115 @@ from aiohttp import web
 from gateway.clock import SYSTEM
 from tests.end_to_end.conftest import TOKENS, StartGateway
 from tests.end_to_end.test_lost_replies import _login, _refresh
-from tests.end_to_end.test_tokens import claims
+from tests.end_to_end.test_tokens import LOGIN, claims
 from tests.support.relay import Relay
 from tests.support.valkey import ValkeyServer
+
+
+async def test_case_02_a_hundred_parallel_refreshes_on_three_gateways(
+    start_gateway: StartGateway, client: aiohttp.ClientSession, valkey: ValkeyServer
+) -> None:
+    """given one token / when it comes a hundred times at once to three gateways / then all 200, and one successor."""
+    gateways = [await start_gateway(tokens=TOKENS, redis={"url": valkey.url}) for _ in range(3)]
+    await asyncio.gather(*(gateway.logged("Redis available", 5) for gateway in gateways))
+    first = await _login(client, gateways[0])
+    answers = await asyncio.gather(*(_refresh(client, gateways[index % 3], first) for index in range(100)))
+    assert {status for status, _ in answers} == {200}
+    successors = {answer["refreshToken"] for _, answer in answers}
+    assert len(successors) == 1
+    assert [value.split(b":")[1] for value in _records(valkey, first)] == [b"2"]
+    assert (await _refresh(client, gateways[1], successors.pop()))[0] == 200
+
+
+async def test_case_12_a_logout_races_a_refresh(
+    start_gateway: StartGateway, client: aiohttp.ClientSession, valkey: ValkeyServer
+) -> None:
+    """given a refresh and a logout of one family on two gateways / when either is first, or both come at once / then
+    nothing is alive afterwards: not the token, not its successor, not the family."""
+    gateways = [await start_gateway(tokens=TOKENS, redis={"url": valkey.url}) for _ in range(2)]
+    await asyncio.gather(*(gateway.logged("Redis available", 5) for gateway in gateways))
+
+    async def logout(token: str) -> int:
+        async with client.post(gateways[1].url() + "/api/auth/logout", json={"refreshToken": token}) as response:
+            return response.status
+
+    async def race(order: int, token: str) -> tuple[int, dict[str, str]]:
+        if order == 0:
+            assert await logout(token) == 204
+            return await _refresh(client, gateways[0], token)
+        if order == 1:
+            answer = await _refresh(client, gateways[0], token)
+            assert (answer[0], await logout(token)) == (200, 204)
+            return answer
+        answer, ended = await asyncio.gather(_refresh(client, gateways[0], token), logout(token))
+        assert ended == 204
+        return answer
+
+    for order in (0, 1, *[2] * 20):
+        first = await _login(client, gateways[0])
+        status, answer = await race(order, first)
+        assert status == {0: 401, 1: 200}.get(order, status)
+        for token in (first, answer["refreshToken"]) if status == 200 else (first,):
+            assert (await _refresh(client, gateways[order % 2], token))[0] == 401
+        assert [value[:1] for value in _records(valkey, first)] == [b"T"]
+
+
+async def test_case_14_fifty_parallel_logins_never_make_more_than_ten_families(
+    start_gateway: StartGateway, client: aiohttp.ClientSession, valkey: ValkeyServer
+) -> None:
+    """given one user / when it logs in fifty times at once on two gateways / then never more than ten families, and ten
+    tokens are good in the end."""
+    gateways = [await start_gateway(tokens=TOKENS, redis={"url": valkey.url}) for _ in range(2)]
+    await asyncio.gather(*(gateway.logged("Redis available", 5) for gateway in gateways))
+
+    def live() -> int:
+        return sum(value.startswith(b"L:") for value in valkey.command("HVALS", "gw:t:{u-1}"))
+
+    seen = []
+    async with asyncio.TaskGroup() as group:
+        logins = [group.create_task(_login(client, gateways[index % 2])) for index in range(50)]
+        while not all(login.done() for login in logins):
+            seen.append(live())
+            await asyncio.sleep(0)
+    assert max(seen) <= 10
+    assert live() == 10
+    answers = await asyncio.gather(*(_refresh(client, gateways[0], login.result()) for login in logins))
+    assert sorted(status for status, _ in answers) == [200] * 10 + [401] * 40
+
+
+async def test_case_19_redis_away_in_strict_mode(
+    start_gateway: StartGateway, client: aiohttp.ClientSession, valkey: ValkeyServer
+) -> None:
+    """given strict mode, tokens in cookies and Redis away / when refreshed, with a good cookie or any other / then 503
+    with its message and Retry-After, no Set-Cookie, and the good one is good when Redis is back."""
+    tokens = {**TOKENS, "require_redis": True, "carrier": "cookie"}
+    gateway = await start_gateway(tokens=tokens, redis={"url": valkey.url, "probe": {"interval": "100ms"}})
+    await gateway.logged("Redis available", 5)
+    async with client.post(gateway.url() + "/api/auth/login", json=LOGIN) as response:
+        first = response.cookies["refresh_token"].value
+
+    def refresh(token: str) -> Any:
+        cookie = {"Cookie": f"refresh_token={token}"}
+        return client.post(gateway.url() + "/api/auth/refresh", headers=cookie)
+
+    valkey.kill()
+    await gateway.logged("Redis unavailable", 5)
+    for token in (first, "x", first[:-2] + "xx"):
+        async with refresh(token) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "2")
+            assert "Set-Cookie" not in response.headers
+            told = json.loads(await response.read())
+        assert told == {
+            "type": "urn:gateway:error:redis-required",
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": "Authentication is temporarily unavailable. Please try again in a moment.",
+        }
+    await gateway.logged("Redis required for token operations but not available", 5)
+    await valkey.restart()
+    await gateway.logged("Redis available", 5, times=2)
+    async with refresh(first) as response:
+        assert (response.status, "Set-Cookie" in response.headers) == (200, True)
 
 
 async def test_case_21_a_gateway_killed_between_script_and_answer(

@@ -10,9 +10,17 @@ from structlog.testing import capture_logs
 from gateway.availability.events import RedisAvailable, RedisUnavailable
 from gateway.events import Event
 from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
+from gateway.observability import journal
 from gateway.observability.journal import Digest, Journal
 from gateway.rescue import Refused
-from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, ReuseDetected
+from gateway.tokens.events import (
+    AttemptFailed,
+    Audit,
+    ClaimsNotGiven,
+    ExcessFamiliesCleaned,
+    NothingBrought,
+    ReuseDetected,
+)
 
 
 class Steps:
@@ -31,10 +39,10 @@ def lines(*events: Event | float, strict: bool = False) -> list[dict[str, Any]]:
     """Return what is logged when the events happen; a number moves the clock to that second."""
     clock = Steps()
     with capture_logs() as captured:
-        journal = Journal(clock, strict=strict)
+        told = Journal(clock, strict=strict)
         for event in events:
             if isinstance(event, Event):
-                journal(event)
+                told(event)
             else:
                 clock.now = event
     return [dict(line) for line in captured]
@@ -90,6 +98,15 @@ def test_events_have_the_texts_that_alerts_look_for() -> None:
     assert told[3]["family"] == "f"
 
 
+def test_answers_with_nothing_to_guard_are_told_for_each_operation() -> None:
+    """A warning for logins and one for refreshes, each once and then at most once a minute with a count."""
+    login, refresh = NothingBrought("login"), NothingBrought("refresh")
+    told = lines(refresh, *[refresh] * 9, login, 60.0, refresh)
+    assert [(line["log_level"], line["operation"], line["count"]) for line in told] == [
+        ("warning", "refresh", 1), ("warning", "login", 1), ("warning", "refresh", 10)
+    ]  # fmt: skip
+
+
 def test_audit_lines_are_marked_and_carry_the_hash_under_a_name_that_redaction_leaves() -> None:
     """Every audit event is one line with `audit: true`, never held back."""
     audit = Audit("refresh", "rotated", "u", "f", token="9f2c", device="d")
@@ -98,6 +115,32 @@ def test_audit_lines_are_marked_and_carry_the_hash_under_a_name_that_redaction_l
     assert told[0]["audit"] is True
     assert told[0]["token_hash"] == "9f2c"
     assert "token" not in told[0]
+
+
+def test_guesses_are_audited_by_network_once_a_minute_with_a_count() -> None:
+    """given guesses from two networks / then each has a line at once and then one a minute, that names no family."""
+    one, other = (AttemptFailed("refresh", "invalid", network) for network in ("192.0.2.0/24", "198.51.100.0/24"))
+    limited = AttemptFailed("refresh", "too-many-attempts", "192.0.2.0/24")
+    told = lines(one, *[one] * 20, other, limited, *[limited] * 1000, 60.0, one, limited)
+    assert [(line["outcome"], line["network"], line["count"]) for line in told] == [
+        ("invalid", "192.0.2.0/24", 1),
+        ("invalid", "198.51.100.0/24", 1),
+        ("too-many-attempts", "192.0.2.0/24", 1),
+        ("invalid", "192.0.2.0/24", 21),
+        ("too-many-attempts", "192.0.2.0/24", 1001),
+    ]
+    assert {(line["event"], line["audit"], line["action"]) for line in told} == {("Token audit", True, "refresh")}
+    assert {line["family"] for line in told} == {line["user"] for line in told} == {""}
+
+
+def test_guesses_from_many_networks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """given more networks than are told apart / then the others share one line a minute, until there is room again."""
+    monkeypatch.setattr(journal, "MOST_KEYS", 2)
+    guesses = [AttemptFailed("refresh", "invalid", str(number)) for number in range(5)]
+    told = lines(*guesses, *guesses, 60.0, guesses[4], guesses[0], 120.0, *guesses)
+    assert [(line["network"], line["count"]) for line in told] == [
+        ("0", 1), ("1", 1), ("other", 1), ("other", 6), ("0", 2), ("0", 1), ("1", 2), ("other", 1)
+    ]  # fmt: skip
 
 
 def test_failures_of_upstreams_are_warned_about_in_digest_and_client_errors_are_quiet() -> None:

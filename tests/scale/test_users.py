@@ -31,7 +31,7 @@ BYTES_OF_TEN: Final = 2560
 
 async def test_ten_families_fit(shared_valkey: ValkeyServer) -> None:
     """given a user with ten rotated families and the longest notes of their devices / then its hash takes at most
-    2.5 KiB of memory."""
+    2.5 KiB of memory; what a backend says of its claims comes on top."""
     client = connect(shared_valkey)
     ledger, user, note = RedisLedger(client, Policy()), "customer-12345678", "203.0.113.0/24 " + "d" * MAX_DEVICE
     for number in range(10):

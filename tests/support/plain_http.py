@@ -15,6 +15,10 @@ class NoAnswer(Exception):
     """The connection could not be made or broke, or no answer came in time."""
 
 
+class NotSent(NoAnswer):
+    """Nobody was there: nothing became of the request."""
+
+
 class PlainClient:
     """Keeps one connection to each port of loopback that it was asked to speak to."""
 
@@ -43,6 +47,7 @@ class PlainClient:
 
         Raises:
             NoAnswer: whatever became of the request is not known; the connection is closed.
+            NotSent: no connection could be made.
         """
         body = b"" if document is None else json.dumps(document).encode()
         lines = [f"{method} {path} HTTP/1.1", "Host: shop.example", f"Content-Length: {len(body)}", *headers]
@@ -70,7 +75,10 @@ class PlainClient:
 
     async def _connection(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if port not in self._open:
-            self._open[port] = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                self._open[port] = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                raise NotSent from None
         return self._open[port]
 
     async def _answer(self, port: int, reader: asyncio.StreamReader) -> tuple[int, Any]:

@@ -33,6 +33,7 @@ class GatewayProcess:
         config: Mapping[str, Any],
         policies: Mapping[str, Mapping[str, Any]] | None = None,
         environ: Mapping[str, str] | None = None,
+        module: str = "gateway",
     ) -> None:
         self.folder = folder
         self.lines: list[dict[str, Any]] = []
@@ -45,6 +46,7 @@ class GatewayProcess:
             "shutdown": {"wait": "0s", **config.get("shutdown", {})},
         }
         self._policies = policies or {}
+        self._module = module
         self._environ = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **(environ or {})}
         self._log = leaks.FOLDER / f"gateway-{os.getpid()}-{next(_numbers)}.log"
         self._process: asyncio.subprocess.Process | None = None
@@ -77,7 +79,7 @@ class GatewayProcess:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump({**self._config, "policies": "policies"}))
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "run", "--config", str(path),
+            sys.executable, "-m", self._module, "run", "--config", str(path),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=self._environ, limit=2**20,
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read())

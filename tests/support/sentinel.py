@@ -15,14 +15,15 @@ from typing import Any
 
 import redis
 
-from tests.support.valkey import ValkeyServer
+from tests.support.valkey import ValkeyServer, free_port
 
 SERVICE = "main"
 DOWN_AFTER_MS = 500
+FAILOVER_TIMEOUT_MS = 4000
+"""Sentinels do not fail over again within twice this."""
 OVER_WITHIN = 20.0
-
-
 ATTEMPTS = 3
+_MARK = "watched:mark"
 
 
 class Sentinel(ValkeyServer):
@@ -96,6 +97,13 @@ class Watched:
         """End all, whatever state they are in."""
         await asyncio.gather(*(server.stop() for server in [*self.sentinels, self.replica, self.master]))
 
+    async def cut_off(self) -> None:
+        """Stop the replica's copying once it has what the master has now; the Sentinels take a while to notice."""
+        mark = secrets.token_hex(8).encode()
+        self.master.command("SET", _MARK, mark)
+        await until(lambda: self.replica.command("GET", _MARK) == mark)
+        self.replica.command("REPLICAOF", "127.0.0.1", free_port())
+
     def kill_master(self) -> None:
         """End the master at once; `promoted` takes its place after a while."""
         self.master.kill()
@@ -111,10 +119,19 @@ class Watched:
         await until(lambda: all(named(sentinel) == self.replica.port for sentinel in running))
         await until(lambda: self.replica.command("INFO", "replication")["role"] == "master")
 
+    async def rejoin(self) -> None:
+        """Bring the former master back, empty, as the replica of the one that took its place."""
+        self.master, self.replica = self.replica, self.master
+        await self.replica.start()
+        self.replica.command("REPLICAOF", "127.0.0.1", self.master.port)
+        await until(lambda: self.replica.command("INFO", "replication")["master_link_status"] == "up")
+        running = [sentinel for sentinel in self.sentinels if sentinel.running]
+        await until(lambda: all(self._is_ready(sentinel) for sentinel in running))
+
     def _lines(self, of: Sentinel) -> Iterator[str]:
         yield f"sentinel monitor {SERVICE} 127.0.0.1 {self.master.port} 2"
         yield f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}"
-        yield f"sentinel failover-timeout {SERVICE} 4000"
+        yield f"sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MS}"
         if self._password:
             yield f"sentinel auth-pass {SERVICE} {self._password}"
             if of._password:

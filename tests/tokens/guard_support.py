@@ -19,8 +19,9 @@ from gateway.tokens.cookies import values_of
 from gateway.tokens.events import TokenOperation
 from gateway.tokens.guard_layer import GuardLayer
 from gateway.tokens.guard_redis import RedisGuard
-from gateway.tokens.guard_store import GuardStore, MemoryGuard, Terms
+from gateway.tokens.guard_store import CLAIM_MS, FORWARD_SECONDS, GuardStore, MemoryGuard, Terms
 from gateway.tokens.keys import Keys
+from gateway.tokens.ledger import always
 from gateway.tokens.memory import MemoryLedger
 from gateway.tokens.redis_ledger import RedisLedger
 from gateway.tokens.rotation import Policy
@@ -29,7 +30,6 @@ from tests.support.valkey import ValkeyServer
 from tests.tokens.support import Outcome, SetClock, TimedClient
 
 SECRET = "hush-guard-secret-of-at-least-32-bytes"
-CLAIM_MS = 15_000
 Forward = Callable[[Exchange], Any]
 
 
@@ -127,11 +127,18 @@ class Gate:
     """A gateway in `mode: guard`, as a client sees it."""
 
     def __init__(
-        self, store: GuardStore, forward: Forward, *, clock: Clock = SYSTEM, seconds: float = 10.0, **changes: Any
+        self,
+        store: GuardStore,
+        forward: Forward,
+        *,
+        clock: Clock = SYSTEM,
+        seconds: float = FORWARD_SECONDS,
+        **changes: Any,
     ):
         self.settings = guard_settings(**changes)
         self.store = store
         self.forward = forward
+        self.available = store.whole if isinstance(store, Faulty) else always
         self.events: list[Event] = []
         self.layer = GuardLayer(
             self.settings,
@@ -142,6 +149,7 @@ class Gate:
             logout=lambda exchange: exchange.target.startswith(b"/logout"),
             emit=self.events.append,
             clock=clock,
+            available=lambda: self.available(),
             forward_seconds=seconds,
         )
 
@@ -214,6 +222,10 @@ class Faulty(MemoryGuard):
     """A store whose named steps fail."""
 
     failing: tuple[str, ...] = ()
+
+    def whole(self) -> bool:
+        """Tell what a gate would of it."""
+        return not self.failing
 
     def __getattribute__(self, name: str) -> Any:
         return _fail if name in object.__getattribute__(self, "failing") else object.__getattribute__(self, name)

@@ -188,6 +188,7 @@ class Portal:
         self.backend = Backend()
         self.events: list[Event] = []
         self.standstill = Standstill()
+        self.available = True
         self.layer = TokensLayer(
             self.settings,
             ledger,
@@ -197,6 +198,7 @@ class Portal:
             emit=self.events.append,
             clock=clock,
             standstill=self.standstill,
+            available=lambda: self.available,
         )
 
     async def send(self, exchange: Exchange) -> Outcome:

@@ -11,7 +11,7 @@ import structlog
 
 from gateway.exchange import Exchange
 from gateway.observability.journal import Journal
-from gateway.tokens.events import Audit
+from gateway.tokens.events import AttemptFailed, Audit
 from tests.tokens.support import KEY, Portal, TimedClient, another_gateway, away, state_of
 
 NETWORK = "192.0.2.0/24"
@@ -121,17 +121,21 @@ async def test_a_degraded_login_names_its_token(stage: tuple[Portal, TimedClient
     token = (await portal.login()).token
     assert [line[3] for line in _trail(portal)] == [portal.mint.fingerprint(token)]
     await strict.login()
-    assert [(line[1], line[3]) for line in _trail(strict)] == [("redis_required", ""), ("undelivered", "")]
+    assert [(line[1], line[3]) for line in _trail(strict)] == [("redis_required", "")]
 
 
-async def test_what_is_no_token_of_ours_leaves_no_line(stage: tuple[Portal, TimedClient]) -> None:
-    """A forged token names a family it may know nothing of; it is counted, not audited."""
+async def test_what_is_no_token_of_ours_is_told_of_its_network_alone(stage: tuple[Portal, TimedClient]) -> None:
+    """A forged token names a family it may know nothing of: no line of a family's trail, but where it came from; what
+    is no token at all is no guess."""
     portal, _ = stage
     token = (await portal.login()).token
     _trail(portal)
-    for presented in (token[:-4] + "AAAA", "junk", ""):
-        await portal.refresh(presented)
+    await portal.refresh(token[:-4] + "AAAA")
+    assert portal.reported(AttemptFailed) == [AttemptFailed("refresh", "invalid", NETWORK)]
     assert _trail(portal) == []
+    for presented in ("junk", ""):
+        await portal.refresh(presented)
+    assert (portal.reported(AttemptFailed), _trail(portal)) == ([], [])
 
 
 async def test_a_line_names_the_device_and_never_the_token(stage: tuple[Portal, TimedClient], log: io.StringIO) -> None:

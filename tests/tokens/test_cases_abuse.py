@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.tokens.abuse import BURST, PERIOD
-from gateway.tokens.events import Audit
+from gateway.tokens.events import AttemptFailed, Audit
 from tests.tokens.site import Site, forged
 from tests.tokens.support import Portal, TimedClient, generation
 
@@ -31,6 +31,7 @@ async def test_unknown_families_are_failed_attempts_too(stage: tuple[Portal, Tim
     stage[1].redis.delete("gw:t:{42}")
     statuses = [(await site.by_json(b"/refresh", token)).status for _ in range(BURST + 1)]
     assert statuses == [401] * BURST + [429]
+    assert site.portal.reported(AttemptFailed) == [AttemptFailed("refresh", "too-many-attempts", "192.0.2.0/24")]
 
 
 async def test_good_tokens_pass_behind_a_guessers_address(stage: tuple[Portal, TimedClient]) -> None:
@@ -70,4 +71,6 @@ async def test_a_limited_attempt_leaves_no_trail_of_its_token(stage: tuple[Porta
     for _ in range(BURST + 1):
         await site.by_json(b"/refresh", forged(token))
     assert site.portal.reported(Audit) == []
+    told = [AttemptFailed("refresh", outcome, "192.0.2.0/24") for outcome in ("invalid", "too-many-attempts")]
+    assert site.portal.reported(AttemptFailed) == [*[told[0]] * BURST, told[1]]
     assert (forged(token) in repr(site.portal.events)) is False

@@ -135,6 +135,23 @@ async def test_case_29_the_old_backend_goes_on_rotating(portal: LegacyPortal) ->
     assert portal.reported(ReuseDetected) == []
 
 
+async def test_a_renewed_session_makes_no_room(portal: LegacyPortal) -> None:
+    """given as many sessions as the cap, taken over / when the old backend rotates the one used least recently and
+    begins another / then a dry run and a run say the same: the renewed one lives, and the oldest by now is out."""
+    redis, now = portal.client.redis, int(portal.clock.now)
+    sessions = [write_session(redis, "42", f"old-{n}", now - 1000 * n - 60) for n in range(10)]
+    await portal.migrate()
+    renewed = write_session(redis, "42", sessions[9].family, now - 20)
+    late = write_session(redis, "42", "late", now - 10)
+    told = await portal.migrate(dry_run=True)
+    done = await portal.migrate()
+    assert done == told | {"dry_run": False}
+    assert (done["renewed"], done["taken_over"], done["evicted"], done["unchanged"]) == (1, 1, 1, 8)
+    assert portal.family_of(sessions[8]) == Tombstone("evicted", now + 400 * DAY, now - 8060)
+    for old in (renewed, late):
+        assert generation(portal, await portal.refresh(old.token)) == 1
+
+
 async def test_revoke_all_ends_what_was_not_migrated(portal: LegacyPortal) -> None:
     """given sessions of the old scheme / when all of a user's are ended / then they are gone, no run revives one."""
     old, other = portal.old_session(), portal.old_session("43", "old-2")

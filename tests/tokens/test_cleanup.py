@@ -72,7 +72,6 @@ async def test_orphans_go_after_a_second_look(client: RedisClient, plain: redis.
     good = write_session(plain, "1", "good", now)
     for_ever = write_session(plain, "2", "for-ever", now)
     plain.persist(f"refresh_token:{for_ever.digest}")
-    plain.set("refresh_token:" + "1" * 64, "not json")
     plain.set("refresh_token:" + "2" * 64, json.dumps({"familyId": "gone", "userId": "3", "valid": True}))
     plain.set("refresh_token:" + "3" * 64, json.dumps({"familyId": "good", "userId": "1", "valid": False}))
     plain.set("refresh_family:alone", json.dumps({"userId": "4", "tokenHash": "4" * 64}))
@@ -83,7 +82,7 @@ async def test_orphans_go_after_a_second_look(client: RedisClient, plain: redis.
     assert report.as_json() == {
         "dry_run": False,
         "found": {
-            "token": {"no_family": 1, "unreadable": 1},
+            "token": {"no_family": 1},
             "family": {"no_token": 1},
             "member": {"no_family": 2, "other_user": 1},
         },
@@ -92,7 +91,7 @@ async def test_orphans_go_after_a_second_look(client: RedisClient, plain: redis.
             "family": {"in_use": 2},
             "member": {"in_use": 2},
         },
-        "removed": 6,
+        "removed": 5,
         "spared": 0,
     }
     assert settled.times == 1
@@ -122,6 +121,37 @@ async def test_what_changed_between_the_looks_is_spared(client: RedisClient, pla
     report = await Cleanup(store, POLICY, settle=meanwhile).run()
     assert (report.removed, report.spared) == (0, 2)
     assert set(plain.keys("refresh_token:*")) == {first.encode(), second.encode()}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("refresh_token:v2:123", json.dumps({"familyId": "gone", "userId": "3", "valid": True})),
+        ("refresh_token:" + "A" * 64, json.dumps({"familyId": "gone", "userId": "3", "valid": True})),
+        ("refresh_token:" + "1" * 64, "not json"),
+        ("refresh_token:" + "1" * 64, "[]"),
+        ("refresh_token:" + "1" * 64, json.dumps({"user": "3"})),
+        ("refresh_token:" + "1" * 64, json.dumps({"familyId": "gone", "userId": "3"})),
+        ("refresh_family:other", "not json"),
+        ("refresh_family:other", json.dumps({"userId": "3", "tokenHash": "short"})),
+        ("refresh_family:other", json.dumps({"tokenHash": "1" * 64})),
+    ],
+)
+async def test_what_the_old_backend_did_not_write_stays(
+    client: RedisClient, plain: redis.Redis, key: str, value: str
+) -> None:
+    """given a key that is called like the old scheme's and is of another shape / when cleaned up / then it is told of
+    and stays, and so does a set's member that leads to it."""
+    plain.set(key, value)
+    kind, _, name = key.removeprefix("refresh_").partition(":")
+    if kind == "family":
+        plain.sadd("refresh_user:3", name)
+    before = dump(plain)
+    settled = Settled()
+    report = await Cleanup(LegacyStore(client, POLICY), POLICY, settle=settled).run()
+    assert (report.removed, settled.times) == (0, 0)
+    assert report.as_json()["kept"][kind] == {"foreign": 1}
+    assert dump(plain) == before
 
 
 async def test_keys_of_another_type_are_left_where_they_are(client: RedisClient, plain: redis.Redis) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +32,8 @@ POLICY = Policy(refresh_ttl=7200, max_families=2)
         (Token(ANN, spent=True, kept=True, traded=NOW - GRACE), Kept(ANN)),
         (Token(ANN, spent=False, kept=True, traded=NOW - GRACE), Kept(ANN)),
         (Token(ANN, spent=True, kept=True, traded=NOW - GRACE - 1), Spent(ANN)),
+        (Token(ANN, spent=True, kept=True, promised=True, traded=NOW - GRACE - 1), Kept(ANN)),
+        (Token(ANN, spent=True, kept=False, promised=True, traded=NOW - GRACE - 1), Claimed(ANN)),
         (Token(ANN, spent=True, kept=False, traded=NOW - GRACE - 1), Spent(ANN)),
         (Token(ANN, spent=False, kept=True, traded=NOW - GRACE - 1), Claimed(ANN)),
         (Token(ANN, spent=True, kept=False, traded=NOW), Claimed(ANN)),
@@ -55,6 +59,15 @@ def test_grace_stands_still_in_pauses() -> None:
     late = NOW + GRACE + 60_000
     assert guard.present(token, "me", late, GRACE, pauses=((10, 60_000),)) == Kept(ANN)
     assert guard.present(token, "me", late + 1, GRACE, pauses=((11, 60_000),)) == Spent(ANN)
+
+
+def test_a_promise_is_kept_to_a_token_that_was_in_grace() -> None:
+    """given a spent token that was given back as good, then it matters whether its grace was over when it came."""
+    token, ago = Token(ANN, spent=True, kept=True, traded=NOW - GRACE - 60_000), 60_000
+    assert guard.promise(token, NOW, GRACE, ((0, ago),)) == replace(token, promised=True)
+    assert guard.promise(token, NOW, GRACE, ((0, ago - 1),)) == token
+    assert guard.promise(Token(ANN), NOW, GRACE, ()) == Token(ANN)
+    assert guard.promise(None, NOW, GRACE, ()) is None
 
 
 def test_a_claim_that_is_released_leaves_the_rest() -> None:

@@ -30,6 +30,15 @@ async def test_json_members_of_the_dialect() -> None:
     assert await brought(Reply(201, JSON, body(**content)), dialect="oauth2") == Bringing(("hush-b",), "7")
 
 
+@pytest.mark.parametrize("kind", [b"application/json", b"text/json;charset=utf-8", b"application/vnd.shop+json"])
+async def test_what_backends_take_for_json(kind: bytes) -> None:
+    """Its several media types, a byte order mark in front (RFC 8259 section 8.1 lets readers ignore one)."""
+    reply = Reply(200, [(b"Content-Type", kind)], Buffered(b'\xef\xbb\xbf{"refreshToken":"hush-a","user":{"id":7}}'))
+    assert await brought(reply) == Bringing(("hush-a",), "7")
+    assert isinstance(reply.body, Buffered)
+    assert reply.body.content.startswith(b"\xef\xbb\xbf")
+
+
 async def test_cookies_after_the_carrier() -> None:
     """A cookie counts where tokens travel in cookies, JSON where they travel in JSON, one token once."""
     reply = Reply(200, [*JSON, COOKIE, (b"set-cookie", b"refresh_token=hush-a; Path=/x")], body(refreshToken="hush-a"))

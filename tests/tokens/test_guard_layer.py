@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.exchange import Buffered, Exchange, Reply, header_values
-from gateway.tokens.events import Audit, ExcessFamiliesCleaned, FamiliesAtLogin
+from gateway.tokens.events import Audit, ExcessFamiliesCleaned, FamiliesAtLogin, NothingBrought
 from tests.tokens.guard_support import Gate, Stage, faulty_stage, memory_store, running
 from tests.tokens.support import SetClock
 
@@ -96,11 +96,23 @@ async def test_a_strict_login_without_redis_is_refused(step: str) -> None:
     stage, store = faulty_stage(strict=True, carrier="cookie")
     stage.backend.by_cookie = True
     store.failing = (step,)
+    stage.gate.available = lambda: True
     outcome = await stage.gate.login()
     assert (outcome.status, outcome.code) == (503, "redis-required")
     assert header_values(outcome.headers, b"set-cookie") == []
     assert stage.gate.results("issue") == ["redis_required"]
     assert len(stage.gate.layer._desk.arrears) == 0
+
+
+async def test_a_closed_gate_keeps_a_strict_login_from_the_backend() -> None:
+    """given strict mode and Redis away, also where one route is for logins and refreshes, then 503 and no token is
+    minted; of a refresh nothing else is said either."""
+    stage, store = faulty_stage(strict=True)
+    async with running(stage.gate):
+        store.failing = ("turn",)
+        assert (await stage.gate.login()).code == "redis-required"
+        assert stage.backend.seen == []
+        assert (await stage.gate.refresh("")).code == "redis-required"
 
 
 async def test_a_login_written_late_is_ended_by_a_revoke_all_before() -> None:
@@ -184,3 +196,38 @@ async def test_all_else_passes() -> None:
 def _login(user: str) -> Exchange:
     body = Buffered(b'{"user":"%b","password":"hush-pass"}' % user.encode())
     return Exchange("POST", b"/login", [(b"User-Agent", b"test")], body, client="192.0.2.77")
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "told"),
+    [
+        (200, b'{"user":{"id":"ann"},"refresh_token":"hush-a"}', True),
+        (200, b'{"user":{"id":"ann"},"data":{"refreshToken":"hush-a"}}', True),
+        (200, b'{"refreshToken":"hush-a","n":NaN}', True),
+        (200, b'{"user":{"id":{}}}', True),
+        (204, b"", True),
+        (200, b'{"mfa":true}', False),
+        (200, b'{"user":{"id":"ann"},"refreshToken":"hush-a"}', False),
+        (401, b"no", False),
+    ],
+)
+async def test_a_login_that_brings_nothing_to_guard_is_told(status: int, content: bytes, told: bool) -> None:
+    """given a 2xx that names somebody or cannot be read, and no token in its place, then the operator hears of it."""
+
+    async def forward(exchange: Exchange) -> Reply:
+        return Reply(status, [(b"Content-Type", b"application/json")], Buffered(content))
+
+    gate = Gate(memory_store(SetClock())[0], forward)
+    assert (await gate.send(_login("ann"))).content == content
+    assert gate.reported(NothingBrought) == ([NothingBrought("login")] if told else [])
+
+
+async def test_a_refresh_that_brings_nothing_to_guard_is_told() -> None:
+    """given a 2xx without a refresh token, then it is delivered, and the operator hears of it; of others not."""
+    stage = Stage()
+    async with running(stage.gate):
+        token = (await stage.gate.refresh((await stage.gate.login()).token)).token
+        assert stage.gate.reported(NothingBrought) == []
+        stage.backend.rotates = False
+        assert (await stage.gate.refresh(token)).status == 200
+    assert stage.gate.reported(NothingBrought) == [NothingBrought("refresh")]

@@ -143,8 +143,9 @@ async def test_names_are_claimed_together_or_not_at_all() -> None:
         return await present(name, *args, **options)  # type: ignore[arg-type]
 
     stage.store.present = away  # type: ignore[assignment,method-assign]
-    with pytest.raises(StoreUnavailable):
-        await desk._claim_unknown(shown, "first")
+    gate = stage.gate(refresh_secret=None, refresh_secrets=ring, require_redis=True)
+    async with running(gate):
+        assert (await gate.refresh("hush-a")).code == "redis-required"
     assert stage.store.token(low) is None
     stage.store.present = present  # type: ignore[method-assign]
     lineage = Lineage("ann", "f" * 24, int(stage.clock.wall()) + 1)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlencode
 import pytest
 
 from gateway.exchange import Buffered, Exchange, Headers, Reply, header, read_all
-from gateway.tokens.events import Audit, ReuseDetected
+from gateway.tokens.events import AttemptFailed, Audit, ReuseDetected
 from tests.tokens.guard_support import Gate, faulty_store, memory_store, running
 from tests.tokens.support import Outcome, SetClock
 
@@ -175,7 +175,8 @@ async def test_an_answer_that_is_owed_is_for_its_client(house: House) -> None:
 
 async def test_guesses_are_limited(house: House) -> None:
     """given tokens that nobody knows and the server refuses, then the twenty-first of an address within a minute hears
-    429; good tokens, their replays and refused ones that are known never count and are never held up."""
+    429, and all are audited by network; good tokens, their replays and refused ones that are known never count and are
+    never held up."""
     known, spent = await house.login(), await house.login()
     await house.ask(refresh_token=spent)
     house.server.valid.discard(known)
@@ -187,7 +188,10 @@ async def test_guesses_are_limited(house: House) -> None:
     assert [outcome.status for outcome in refused] == [400] * 20 + [429] * 2
     assert refused[-1].code == "too-many-attempts"
     assert (await house.ask(refresh_token=good)).status == 200
-    assert [event.outcome for event in house.gate.reported(Audit)].count("rejected with 400") == 52
+    assert [event.outcome for event in house.gate.reported(Audit)].count("rejected with 400") == 30
+    assert house.gate.reported(AttemptFailed) == [
+        AttemptFailed("refresh", outcome, "192.0.2.0/24") for outcome in ["invalid"] * 20 + ["too-many-attempts"] * 2
+    ]
 
 
 async def test_a_server_in_trouble_makes_nobody_a_guesser(house: House) -> None:

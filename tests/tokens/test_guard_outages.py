@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.virtual import LoopClock, virtual
-from tests.tokens.guard_support import Gate, Minting, faulty_stage, memory_store, running
+from tests.tokens.guard_support import Gate, Minting, faulty_stage, faulty_store, memory_store, running
 
 
 @virtual
@@ -51,6 +51,63 @@ async def test_a_gateway_killed_between_forward_and_commit() -> None:
         assert outcome.status == 200
         assert 15 <= clock.monotonic() - started <= 15.5
     assert backend.refreshes == [token, token]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("step", ["turn", "learn", "trade"])
+@virtual
+async def test_a_commit_that_broke_off_is_finished_by_whoever_comes_next(step: str, strict: bool) -> None:
+    """given a backend that takes a token once, and a gateway that is gone with a commit begun, when the client retries
+    elsewhere after the claim, then it gets the answer and goes on; later use of the token is reuse."""
+    clock, backend = LoopClock(), Minting()
+    store, ledger = memory_store(clock)
+    cut = faulty_store(ledger, clock)
+    cut._tokens, cut._answers = store._tokens, store._answers
+    first, second = (Gate(each, backend.handle, clock=clock, require_redis=strict) for each in (cut, store))
+    async with running(second):
+        dying = asyncio.create_task(first.layer.run())
+        await asyncio.sleep(0)
+        token = (await first.login()).token
+        cut.failing = (step,)
+        first.available = lambda: True
+        lost = await first.refresh(token)
+        assert lost.status == 200
+        dying.cancel()
+        assert (await second.refresh(token)).content == lost.content
+        assert (await second.refresh(token)).content == lost.content
+        assert (await second.refresh(lost.token)).status == 200
+        await asyncio.sleep(31)
+        assert (await second.refresh(token)).code == "invalid-token"
+    assert backend.refreshes == [token, lost.token]
+    assert second.results() == ["rotated", "replayed", "rotated", "reused"]
+
+
+async def test_an_answer_to_a_token_that_stays_good_is_not_given_for_ever() -> None:
+    """given a backend that gives no new refresh token, when grace is over, then each refresh is forwarded, though an
+    answer that was kept before still opens."""
+    stage, _ = faulty_stage(strict=True)
+    stage.backend.rotates = False
+    async with running(stage.gate):
+        token = (await stage.gate.login()).token
+        for number in (1, 2):
+            assert (await stage.gate.refresh(token)).json["n"] == number
+            stage.clock.advance(31)
+    assert stage.backend.refreshes == [token, token]
+
+
+@pytest.mark.parametrize(("strict", "status"), [(True, 503), (False, 200)])
+async def test_redis_lost_between_claim_and_forward(strict: bool, status: int) -> None:
+    """given a claim, when it cannot be told whether an answer is there, then strict mode says 503, forwards nothing and
+    holds nobody up; otherwise the backend is asked."""
+    stage, store = faulty_stage(strict=strict)
+    async with running(stage.gate):
+        token = (await stage.gate.login()).token
+        store.failing = ("recall",)
+        assert (await stage.gate.refresh(token)).status == status
+        record = store.token(stage.gate.layer._desk.vault.names(token)[0])
+    assert record is not None
+    assert record.owner == ""
+    assert len(stage.backend.refreshes) == (status == 200)
 
 
 @virtual
@@ -143,3 +200,16 @@ async def test_no_fault_of_ours_keeps_a_good_answer_back(monkeypatch: pytest.Mon
         monkeypatch.setattr(stage.gate.layer._desk.vault, "seal", None)
         assert (await stage.gate.refresh(token)).status == 200
     assert stage.gate.results() == ["uncommitted"]
+
+
+async def test_a_claim_whose_family_cannot_be_asked_is_taken_back() -> None:
+    """given strict mode and Redis lost between the two keys of a claim, then it does not hold up the next try."""
+    stage, store = faulty_stage(strict=True)
+    async with running(stage.gate):
+        token = (await stage.gate.login()).token
+        store.failing = ("standing",)
+        assert (await stage.gate.refresh(token)).code == "redis-required"
+        store.failing = ()
+        record = store.token(stage.gate.layer._desk.vault.names(token)[0])
+    assert record is not None
+    assert (record.owner, record.claimed_until) == ("", 0)

@@ -92,6 +92,10 @@ class Twins(RuleBasedStateMachine):
         lineage = Lineage(user, family, 0) if begun is None else self._lineage(user, family, begun, generation)
         self._both("turn", lineage, device, end)
 
+    @rule(name=NAMES, ago=st.sampled_from([0, 1, 30_000, 3_600_000]))
+    def promise(self, name: str, ago: int) -> None:
+        self._both("promise", name, ago)
+
     @rule(user=USERS, family=FAMILIES, ago=st.sampled_from([0, 1, 5000]), generation=GENERATIONS)
     def standing(self, user: str, family: str, ago: int, generation: int) -> None:
         self._both("standing", self._lineage(user, family, ago, generation))
@@ -136,9 +140,9 @@ def token_of(value: bytes | None) -> Token | None:
     """Read a record back, by the format that guard_record.lua documents."""
     if value is None:
         return None
-    generation, auth, spent, kept, traded, until, owner, family, user = value.decode().split(":", 8)
+    generation, auth, spent, kept, promised, traded, until, owner, family, user = value.decode().split(":", 9)
     lineage = Lineage(user, family, int(auth), int(generation)) if family else None
-    return Token(lineage, spent == "1", kept == "1", int(traded), owner, int(until))
+    return Token(lineage, spent == "1", kept == "1", promised == "1", int(traded), owner, int(until))
 
 
 def test_generated_sequences_find_no_difference(shared_valkey: ValkeyServer) -> None:

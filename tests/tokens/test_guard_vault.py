@@ -34,6 +34,21 @@ def test_a_sealed_answer_opens_with_its_token_only() -> None:
     assert theirs.open(TOKEN, theirs.names(TOKEN)[0], sealed) is None
 
 
+def test_the_key_of_a_seal_is_the_tokens() -> None:
+    """given a token, its name and the secrets, then another token opens nothing even under that very name."""
+
+    class OneName(Vault):
+        def names(self, token: str) -> tuple[str, ...]:
+            return tuple("a" * 32 for _ in super().names(token))
+
+    ours = OneName(Keys(guard_settings()))
+    (name,) = ours.names(TOKEN)
+    sealed = ours.seal(TOKEN, name, ANSWER)
+    assert sealed is not None
+    assert ours.open(TOKEN, name, sealed) == ANSWER
+    assert ours.open("hush-other", name, sealed) is None
+
+
 def test_nothing_of_the_answer_is_in_the_seal() -> None:
     """Two seals of one answer differ, and neither shows it."""
     ours = vault()

@@ -8,11 +8,12 @@ from typing import Any
 import jwt
 import pytest
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.exchange import Buffered, Exchange, Reply, header, header_values
 from gateway.tokens.events import Audit, FamiliesAtLogin, LoginUnreadable, TokenOperation
 from gateway.tokens.memory import MemoryLedger
 from gateway.tokens.rotation import Presented, Tombstone
+from tests.support.virtual import LoopClock, virtual
 from tests.tokens.support import SECRET, START, AwayLedger, Portal, SetClock, token_settings
 
 _DECODE: Any = {"verify_exp": False, "verify_iat": False}
@@ -129,6 +130,45 @@ async def test_a_login_cancelled_while_it_is_written_leaves_no_family() -> None:
     (record,) = memory.users["42"].records.values()
     assert isinstance(record, Tombstone)
     assert record.reason == "undelivered"
+
+
+@virtual
+async def test_an_undelivered_login_ends_as_soon_as_redis_answers() -> None:
+    """given strict mode, a family that was written unheard and an outage, then its end is owed: carried out when Redis
+    is back, and audited only then."""
+    clock = LoopClock()
+    ledger = MemoryLedger(token_settings().policy, clock)
+    portal = Portal(ledger, clock, require_redis=True)  # type: ignore[arg-type]
+    issue, end = ledger.issue, ledger.end
+
+    async def unheard(*arguments: Any) -> Any:
+        await issue(*arguments)
+        raise StoreUnavailable("timeout")
+
+    async def away(*arguments: Any) -> bool:
+        raise StoreUnavailable("away")
+
+    ledger.issue, ledger.end = unheard, away  # type: ignore[method-assign]
+    running = asyncio.create_task(portal.layer.run())
+    assert (await portal.login()).code == "redis-required"
+    await asyncio.sleep(60)
+    assert len(ledger.users["42"].live()) == 1
+    assert [event.outcome for event in portal.reported(Audit)] == ["redis_required"]
+    ledger.end = end  # type: ignore[method-assign]
+    await asyncio.sleep(2)
+    assert ledger.users["42"].live() == {}
+    assert [event.outcome for event in portal.reported(Audit)] == ["redis_required", "undelivered"]
+    running.cancel()
+
+
+async def test_a_closed_gate_is_told_before_anything_of_a_token() -> None:
+    """given strict mode and Redis away, then whatever is presented hears 503, and no cookie is touched."""
+    clock = SetClock()
+    portal = Portal(MemoryLedger(token_settings().policy, clock), clock, require_redis=True, carrier="cookie")
+    for available, code in ((True, "invalid-request"), (False, "redis-required")):
+        portal.available = available
+        outcome = await portal.refresh("x")
+        assert (outcome.code, outcome.header(b"set-cookie")) == (code, None)
 
 
 async def test_a_backend_that_breaks_off_leaves_nothing() -> None:

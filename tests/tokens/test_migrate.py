@@ -29,15 +29,12 @@ async def client(shared_valkey: ValkeyServer) -> AsyncIterator[RedisClient]:
 
 
 async def test_thousands_of_sessions_in_batches(client: RedisClient, shared_valkey: ValkeyServer) -> None:
-    """6,000 sessions of 2,000 users: all taken over, progress told to the end, twice changes nothing, and fast enough
-    that 100,000 records stay far below a minute."""
+    """6,000 sessions of 2,000 users: all taken over, progress told to the end, and twice changes nothing."""
     plain = redis.Redis.from_url(shared_valkey.url, protocol=2)
     seed_legacy(plain, 2000, int(time.time()), families=3)
     told: list[tuple[str, int, int]] = []
     migration = Migration(LegacyStore(client, POLICY), POLICY, progress=lambda *step: told.append(step))
-    started = time.perf_counter()
     report = await migration.run(batch=500)
-    assert time.perf_counter() - started < 6000 / 100_000 * 60 * 3
     assert (report.tokens, report.users, report.taken_over, report.skipped) == (6000, 2000, 6000, {})
     assert [step for step in told if step[0] == LISTING][-1] == (LISTING, 6000, 0)
     assert [step for step in told if step[0] == TAKING][-1] == (TAKING, 6000, 6000)

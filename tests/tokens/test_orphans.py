@@ -9,6 +9,7 @@ import pytest
 
 from gateway.tokens.migration import NO_EXPIRY, NO_FAMILY, UNREADABLE, OldFamily, OldToken, mark_of, name_of
 from gateway.tokens.orphans import (
+    FOREIGN,
     IN_USE,
     IN_USE_FOR_EVER,
     NEVER_EXPIRES,
@@ -22,7 +23,6 @@ from gateway.tokens.orphans import (
     judge_token,
 )
 from gateway.tokens.orphans import NO_FAMILY as ALONE
-from gateway.tokens.orphans import UNREADABLE as BROKEN
 from gateway.tokens.rotation import Family, Policy
 
 NOW = 1_800_000_000_000
@@ -38,7 +38,7 @@ LONG_AGO = replace(FAMILY, created_ms=NOW - 31 * 86_400_000)
     [
         (TOKEN, FAMILY, 1000, {}, IN_USE),
         (TOKEN, FAMILY, 1000, KNOWN, TAKEN_OVER),
-        (UNREADABLE, FAMILY, 1000, {}, BROKEN),
+        (UNREADABLE, FAMILY, 1000, {}, FOREIGN),
         (TOKEN, NO_FAMILY, 1000, {}, ALONE),
         (TOKEN, UNREADABLE, 1000, {}, ALONE),
         (replace(TOKEN, valid=False), FAMILY, 1000, {}, SPENT),
@@ -61,7 +61,7 @@ def test_tokens(token: Any, family: Any, ttl: int, records: Any, finding: Findin
         (FAMILY, UNREADABLE, {}, NO_TOKEN),
         (FAMILY, TOKEN, KNOWN, TAKEN_OVER),
         (FAMILY, UNREADABLE, KNOWN, TAKEN_OVER),
-        (UNREADABLE, TOKEN, {}, BROKEN),
+        (UNREADABLE, TOKEN, {}, FOREIGN),
     ],
 )
 def test_families(family: Any, token: Any, records: Any, finding: Finding) -> None:
@@ -74,6 +74,7 @@ def test_families(family: Any, token: Any, records: Any, finding: Finding) -> No
     [
         ("42", FAMILY, {}, IN_USE),
         ("42", NO_FAMILY, {}, ALONE),
+        ("42", UNREADABLE, {}, FOREIGN),
         ("43", FAMILY, {}, OTHER_USER),
         ("42", FAMILY, KNOWN, TAKEN_OVER),
     ],

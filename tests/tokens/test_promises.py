@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from gateway.errors import StoreUnavailable
 from gateway.tokens.ledger import PATIENCE, Verdict
-from gateway.tokens.promises import MAX_PROMISES, RETRY, Promises
+from gateway.tokens.outbox import MAX_ENTRIES, RETRY
+from gateway.tokens.promises import Promises
 from gateway.tokens.rotation import Ended, Family, Presented, Replayed
 from gateway.tokens.standstill import Standstill
 from tests.support.virtual import LoopClock, virtual
@@ -143,9 +144,9 @@ async def test_an_older_token_does_not_undo_a_promise() -> None:
 
 @virtual
 async def test_an_outage_of_all_clients_fills_no_memory() -> None:
-    """Beyond MAX_PROMISES the oldest go."""
+    """Beyond MAX_ENTRIES the oldest go."""
     promises = Promises(Ledger(), Standstill(), LoopClock())  # type: ignore[arg-type]
-    for index in range(MAX_PROMISES + 1):
+    for index in range(MAX_ENTRIES + 1):
         promises.make(f"u{index}", TOKEN, _now())
     await asyncio.sleep(1)
     assert [promises.now(user, TOKEN).ago for user in ("u0", "u1")] == [0, 1000]

@@ -12,7 +12,7 @@ from gateway.exchange import Buffered, Exchange
 from gateway.settings import RoutePattern
 from gateway.tokens.abuse import BURST
 from gateway.tokens.claims import Login
-from gateway.tokens.events import Audit, TokenOperation
+from gateway.tokens.events import AttemptFailed, Audit, TokenOperation
 from gateway.tokens.layer import TokensLayer
 from gateway.tokens.legacy import Legacy
 from gateway.tokens.memory import MemoryLedger
@@ -290,6 +290,8 @@ async def test_guesses_at_the_sessions_are_limited(portal: SessionsPortal) -> No
     assert {(await portal.ask("GET", guess)).status for _ in range(BURST)} == {401}
     limited = await portal.ask("DELETE", guess)
     assert (limited.status, limited.code) == (429, "too-many-attempts")
+    told = [(event.action, event.outcome) for event in portal.reported(AttemptFailed)]
+    assert told == [("sessions", "invalid")] * BURST + [("sessions", "too-many-attempts")]
     refresh = portal.request(b"/refresh", login.token[:-6] + "AAAAAA")
     refresh.client = "198.51.100.9"
     assert (await portal.send(refresh)).status == 429
