@@ -86,10 +86,10 @@ class Customer:
 
     async def reckon(self) -> None:
         """Try every token of a session that ended, and let a thief try the first that was spent."""
+        await asyncio.sleep(self._habits.fate)  # whatever is open is settled then, of a session that ended as well
         for token in self._ended:
             while await self._present("refresh", token) in OPEN:
                 await self._pause()
-        await asyncio.sleep(self._settled_at - time.monotonic())
         if len(self._spent) >= _OLD:
             while await self._present("replay", self._spent[0]) in OPEN:
                 await self._pause()

@@ -20,11 +20,15 @@ NEVER = Habits(drop=0, logout=0, end_all=0, thief=0, fate=FATE)
 
 
 class Portal:
-    """Gives generation after generation, and loses the answers that a test wants lost; stops the client at the end."""
+    """Gives generation after generation, and loses the answers that a test wants lost; stops the client at the end.
+
+    After a logout it refuses.
+    """
 
     def __init__(self, lost: set[int], requests: int, *, given_back: frozenset[int] = frozenset()) -> None:
         self.presented: list[int] = []
         self.over = asyncio.Event()
+        self._ended = False
         self._lost = lost
         self._requests = requests
         self._given_back = given_back
@@ -32,11 +36,17 @@ class Portal:
     async def request(self, port: int, method: str, path: str, document: Any, *_: object) -> tuple[int, Any]:
         if path.endswith("/login"):
             return 200, _pair(1)
+        if path.endswith("/logout"):
+            self._ended = True
+            self.over.set()
+            return 204, None
         generation = _read(document["refreshToken"])
         number = len(self.presented)
         self.presented.append(generation)
         if number + 1 == self._requests:
             self.over.set()
+        if self._ended:
+            return 401, None
         if number in self._lost:
             raise NoAnswer
         return 200, _pair(generation if number in self._given_back else generation + 1)
@@ -91,4 +101,19 @@ async def test_two_tabs_present_the_same_token_at_the_same_time(monkeypatch: pyt
         monkeypatch.setattr(client, tab, portal)
     await client.live(portal.over)
     assert portal.presented == [1, 1, 2, 2, 2, 3, 3]
+    assert Checker(fate=FATE).check(history.events) == []
+
+
+async def test_an_ended_token_is_tried_once_its_predecessors_fate_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """given a client that logs out while a request with its former token is open / when all is reckoned up / then its
+    last token waits for that, as it would have in use."""
+    portal, history = Portal({1, 3}, 4), History()
+    client = Customer("u", [1], history, "seed", NEVER)
+    monkeypatch.setattr(client, "_http", portal)
+    await client.live(portal.over)
+    monkeypatch.setattr(client, "_habits", replace(NEVER, logout=1))
+    portal.over.clear()
+    await client.live(portal.over)
+    await client.reckon()
+    assert portal.presented == [1, 2, 2, 2, 3]
     assert Checker(fate=FATE).check(history.events) == []
