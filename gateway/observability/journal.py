@@ -21,6 +21,7 @@ from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.redis_client.events import EmbeddedExited, EvictionUnknown, KeysMayBeEvicted
 from gateway.rescue import Crashed, Refused
 from gateway.retry.events import BreakerChanged
+from gateway.throttle.events import SharingChanged
 from gateway.tokens.events import (
     AttemptFailed,
     Audit,
@@ -141,6 +142,7 @@ class Journal:
             ReuseDetected: lambda e: self._log.warning(REUSE, **asdict(e)),
             Audit: lambda e: self._audit.info("Token audit", audit=True, **_audit_fields(e)),
             BreakerChanged: self._breaker_changed,
+            SharingChanged: self._sharing_changed,
             AttemptFailed: self._attempt_failed,
             Refused: self._gateway_error,
             Crashed: lambda e: self._log.error("Internal error", exc_info=e.error),
@@ -178,6 +180,12 @@ class Journal:
         self._end(self._required, REDIS_REQUIRED)
         if self._strict:
             self._count(self._required, REDIS_REQUIRED)
+
+    def _sharing_changed(self, event: SharingChanged) -> None:
+        if event.degraded:
+            self._log.warning("Queue limits kept by shares", upstream=event.upstream)
+        else:
+            self._log.info("Queue limits shared again", upstream=event.upstream)
 
     def _breaker_changed(self, event: BreakerChanged) -> None:
         if event.open:

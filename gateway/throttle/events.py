@@ -20,6 +20,15 @@ class CallDispatched(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SharingChanged(Event):
+    """The fleet's books cannot be asked any more, or can be again."""
+
+    upstream: str
+    degraded: bool
+    """Whether this replica lives on its share."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallFinished(Event):
     """A call ended, with or without having been dispatched."""
 

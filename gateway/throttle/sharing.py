@@ -10,7 +10,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from gateway.clock import SYSTEM, Clock
+from gateway.events import Emit, ignore
 from gateway.throttle.call import Lane
+from gateway.throttle.events import SharingChanged
 from gateway.throttle.fleet import Fleet
 from gateway.throttle.fleet_slots import FleetSlots
 from gateway.throttle.link import Link, Listen
@@ -35,11 +37,15 @@ class Sharing:
         self.name = secrets.token_hex(6)
         self.slots = FleetSlots(self.name, rate.cap, rate.per, rate.guard)
         self._fleet, self._listen, self._clock = fleet, listen, clock
+        self._upstream = policy.upstream
+        self._told = False
+        self._emit: Emit = ignore
         self._replica: Replica
         self._link: Link
 
-    def join(self, schedule: Schedule, changed: Callable[[], None]) -> None:
+    def join(self, schedule: Schedule, changed: Callable[[], None], emit: Emit) -> None:
         """Share the limits of a schedule that takes its slots here; `changed` may then let calls go."""
+        self._emit = emit
         self._replica = Replica(self.name, schedule, self.slots)
         self._link = Link(self._fleet, self._listen, self._replica, changed, self._clock)
 
@@ -64,6 +70,9 @@ class Sharing:
     def awake(self, now: float) -> None:
         """Say that calls may be let go now, before they are."""
         self._replica.grow(now)
+        if self._told != self._replica.degraded:
+            self._told = self._replica.degraded
+            self._emit(SharingChanged(self._upstream, self._told))
 
     def poke(self) -> None:
         """Say that something has changed that the books may have to be told of."""

@@ -59,7 +59,7 @@ class Throttle:
         self._tasks: asyncio.TaskGroup | None = None
         self._closed = False
         if sharing is not None:
-            sharing.join(self._schedule, lambda: self._pump(self._now()))
+            sharing.join(self._schedule, lambda: self._pump(self._now()), emit)
             sharing.adapt(policy, {})
 
     async def enter(

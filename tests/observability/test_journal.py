@@ -13,6 +13,7 @@ from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.observability import journal
 from gateway.observability.journal import Digest, Journal
 from gateway.rescue import Refused
+from gateway.throttle.events import SharingChanged
 from gateway.tokens.events import (
     AttemptFailed,
     Audit,
@@ -158,3 +159,11 @@ def test_a_backend_that_gives_no_claims_is_told_of_once_a_minute() -> None:
     told = lines(*[ClaimsNotGiven("timeout")] * 100, 61.0, ClaimsNotGiven("status"))
     assert [line["event"] for line in told] == ["Backend gave no claims, older ones are used"] * 2
     assert [(line["reason"], line["count"]) for line in told] == [("timeout", 1), ("status", 100)]
+
+
+def test_limits_that_are_kept_by_shares_are_told_of() -> None:
+    """That the fleet's books cannot be asked is a warning with the upstream's name, and that they can be again a note."""
+    assert lines(SharingChanged("crm", True), SharingChanged("crm", False)) == [
+        {"event": "Queue limits kept by shares", "log_level": "warning", "upstream": "crm"},
+        {"event": "Queue limits shared again", "log_level": "info", "upstream": "crm"},
+    ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.events import Event
 from gateway.exchange import Body, Buffered, Exchange, Reply
-from gateway.throttle.events import CallDispatched, CallFinished
+from gateway.throttle.events import CallDispatched, CallFinished, SharingChanged
 from gateway.throttle.layer import ThrottleLayer
 from gateway.throttle.pace import Pace
 from gateway.throttle.schedule import Schedule
@@ -47,12 +47,15 @@ class Recorder:
     def __init__(self) -> None:
         self.waits: list[float] = []
         self.outcomes: list[str] = []
+        self.degraded: list[bool] = []
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, CallDispatched):
             self.waits.append(event.waited)
         elif isinstance(event, CallFinished):
             self.outcomes.append(event.outcome)
+        elif isinstance(event, SharingChanged):
+            self.degraded.append(event.degraded)
 
 
 class Vendor:

@@ -169,6 +169,10 @@ def test_cases_15_to_18_the_limits_hold_whatever_happens_to_the_books(name: str,
                 await EVENTS[name](store)
         held(vendor)
         assert not any(gateway.throttle.snapshot().degraded for gateway in gateways)
+        for gateway in gateways:  # told each time, once as it begins and once as it is over
+            told = gateway.recorder.degraded
+            assert told == [True, False] * (len(told) // 2)
+            assert len(told) >= 4
         for second in range(0, 38, 4):  # a share of a third, rounded down, and one window of patience
             assert sum(second <= at - 1000.0 < second + 4 for at in vendor.writes) >= 3, second
         late = [at for at in vendor.writes if 25.0 <= at - 1000.0 < 38.0]
