@@ -162,7 +162,7 @@ def test_a_backend_that_gives_no_claims_is_told_of_once_a_minute() -> None:
 
 
 def test_limits_that_are_kept_by_shares_are_told_of() -> None:
-    """That the fleet's books cannot be asked is a warning with the upstream's name, and that they can be again a note."""
+    """That the fleet's books cannot be asked is a warning with the upstream's name; that they can be again, a note."""
     assert lines(SharingChanged("crm", True), SharingChanged("crm", False)) == [
         {"event": "Queue limits kept by shares", "log_level": "warning", "upstream": "crm"},
         {"event": "Queue limits shared again", "log_level": "info", "upstream": "crm"},
