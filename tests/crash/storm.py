@@ -50,7 +50,6 @@ async def storm(
         TimeoutError: when a client did not get through although all was well again.
     """
     history, rng = History(), random.Random(seed)
-    calm = 0.0
     async with AsyncExitStack() as stack:
         backend = await stack.enter_async_context(scene.backend())
         config = scene.configured(backend.url, redis_url, strict=strict)
@@ -58,8 +57,7 @@ async def storm(
         await fleet.ready()
         customers = _customers(scene, asleep, fleet, history, seed)
         try:
-            await _blow(customers, lambda ending: trouble(fleet, history, rng, ending), seconds)
-            calm = time.monotonic()
+            calm = await _blow(customers, lambda ending: trouble(fleet, history, rng, ending), seconds)
             async with asyncio.timeout(COME_BACK):
                 await asyncio.gather(*(customer.come_back() for customer in customers))
                 await asyncio.gather(*(customer.reckon() for customer in customers))
@@ -69,8 +67,7 @@ async def storm(
             history.audited, history.forwards = fleet.audited(), getattr(backend, "forwards", [])
             history.save(folder / "history.jsonl")
     found = Checker(history.losses, scene.habits.fate, strict, calm).check(history.events)
-    kinds = dict(Counter(violation.kind for violation in found))
-    assert not found, f"{kinds} in {folder / 'history.jsonl'}; the first: {found[0]}"
+    assert not found, f"{Counter(each.kind for each in found)} in {folder / 'history.jsonl'}; the first: {found[0]}"
     assert at_once(history.forwards) == []
     return history
 
@@ -86,8 +83,8 @@ def _customers(scene: Scene, asleep: Sequence[Session], fleet: Fleet, history: H
 
 async def _blow(
     customers: Sequence[Customer], trouble: Callable[[asyncio.Event], Coroutine[Any, Any, None]], seconds: float
-) -> None:
-    """Let clients live for a while in trouble, and return when it is over and mended."""
+) -> float:
+    """Let clients live for a while in trouble; return since when (monotonic s) it is over and mended."""
     over, ending = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for customer in customers:
@@ -97,3 +94,4 @@ async def _blow(
         ending.set()
         await breaking
         over.set()
+    return time.monotonic()
