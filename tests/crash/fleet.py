@@ -10,7 +10,7 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
@@ -51,8 +51,11 @@ class Fleet:
 
     def audited(self) -> Counter[str]:
         """Return how often which operation had which outcome, by the trail of every gateway there was."""
-        lines = (line for gateway in self._ever for line in gateway.lines if line.get("audit"))
-        return Counter(f"{line['action']} {line['outcome']}" for line in lines)
+        return Counter(f"{line['action']} {line['outcome']}" for line in self._trail())
+
+    def adopted(self) -> frozenset[str]:
+        """Return the users of whom the trail tells that a token of unknown family began one."""
+        return frozenset(line["user"] for line in self._trail() if line["outcome"] == "adopted")
 
     async def keep_killing(self, rng: random.Random, over: asyncio.Event, shortest: float, longest: float) -> None:
         """Kill one after another, with pauses of random length (s) in which all run."""
@@ -69,6 +72,9 @@ class Fleet:
         port = self.ports[slot] if rng.random() < 0.5 else free_port()
         self._gateways[slot] = await self._start(port)
         self.ports[slot] = port
+
+    def _trail(self) -> Iterator[dict[str, Any]]:
+        return (line for gateway in self._ever for line in gateway.lines if line.get("audit"))
 
     async def _start(self, port: int) -> GatewayProcess:
         config = {**self._config, "ingress": {**self._config["ingress"], "listen": f"127.0.0.1:{port}"}}

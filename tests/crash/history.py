@@ -90,6 +90,8 @@ class History:
     """Where the backend mints."""
     audited: Counter[str] = field(default_factory=Counter)
     """How often which operation had which outcome by the gateways' own trail, such as `refresh healed`."""
+    split: frozenset[str] = frozenset()
+    """Where the backend mints: users of whom the trail tells that a token was adopted."""
 
     def counted(self) -> Counter[str]:
         """Return how often which operation ended how, such as `refresh 200`."""

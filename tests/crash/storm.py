@@ -65,10 +65,9 @@ async def storm(
             for customer in customers:
                 customer.close()
             history.audited, history.forwards = fleet.audited(), getattr(backend, "forwards", [])
+            history.split = fleet.adopted() if history.forwards else frozenset()
             history.save(folder / "history.jsonl")
-    found = Checker(history.losses, scene.habits.fate, strict, calm).check(history.events)
-    assert not found, f"{Counter(each.kind for each in found)} in {folder / 'history.jsonl'}; the first: {found[0]}"
-    assert at_once(history.forwards) == []
+    _judge(history, Checker(history.losses, scene.habits.fate, strict, calm, history.split), folder)
     return history
 
 
@@ -95,3 +94,9 @@ async def _blow(
         await breaking
         over.set()
     return time.monotonic()
+
+
+def _judge(history: History, checker: Checker, folder: Path) -> None:
+    found = checker.check(history.events)
+    assert not found, f"{Counter(each.kind for each in found)} in {folder / 'history.jsonl'}; the first: {found[0]}"
+    assert at_once(history.forwards) == []

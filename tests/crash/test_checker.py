@@ -150,6 +150,15 @@ def test_a_caught_thief_is_counted_where_the_spending_survived() -> None:
     assert Checker().caught([*events[:-1], replay(6, 2, 401)]) == []
 
 
+def test_a_family_that_is_two_in_the_books_outlives_a_thief() -> None:
+    """given a user with an adopted token / when a replay is refused and the family goes on / then that is in order;
+    that the spent token is traded is not, nor that another user's family goes on."""
+    survived, traded = BAD["replay-survived"], BAD["replay-accepted"]
+    assert Checker(split={"u"}).check(survived) == []
+    assert [found.kind for found in Checker(split={"v"}).check(survived)] == ["replay-survived"]
+    assert [found.kind for found in Checker(split={"u"}).check(traded)] == ["replay-accepted"]
+
+
 def test_a_token_may_be_given_back_where_redis_is_not_required() -> None:
     """given a mode that is not strict / when the presented token comes back / then it is in order, even of an ended
     family: nothing was judged."""

@@ -25,7 +25,7 @@ async def test_kills_log_nobody_out_of_a_guarded_backend(tmp_path: Path, durable
     again = len(history.forwards) - len({forward.token for forward in history.forwards})
     tell(f"kills: {kills.of_gateways} of gateways, {kills.of_valkey} of valkey; {dict(happened)}")
     tell(f"forwards: {len(history.forwards)}, of which {again} of a token that had come before")
-    tell(f"doubtful: {len(doubtful)}; thieves caught: {len(caught)}")
+    tell(f"doubtful: {len(doubtful)}; thieves caught: {len(caught)}; users with an adopted token: {len(history.split)}")
     assert len(doubtful) <= MOST_DOUBTFUL
     assert len(caught) > GUARD.clients / 2
     assert kills.of_valkey >= 1

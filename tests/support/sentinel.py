@@ -120,12 +120,17 @@ class Watched:
         await until(lambda: self.replica.command("INFO", "replication")["role"] == "master")
 
     async def rejoin(self) -> None:
-        """Bring the former master back, empty, as the replica of the one that took its place."""
+        """Bring the former master back, empty, as the replica of the one that took its place.
+
+        Only once every Sentinel has spoken to that one: until then they may take it for dead after all, and would fail
+        over to whatever is there.
+        """
+        running = [sentinel for sentinel in self.sentinels if sentinel.running]
+        await until(lambda: all(knows_master(sentinel) for sentinel in running))
         self.master, self.replica = self.replica, self.master
         await self.replica.start()
         self.replica.command("REPLICAOF", "127.0.0.1", self.master.port)
         await until(lambda: self.replica.command("INFO", "replication")["master_link_status"] == "up")
-        running = [sentinel for sentinel in self.sentinels if sentinel.running]
         await until(lambda: all(self._is_ready(sentinel) for sentinel in running))
 
     def _lines(self, of: Sentinel) -> Iterator[str]:
@@ -152,6 +157,13 @@ class Watched:
 def named(sentinel: Sentinel) -> int:
     """Return the port of the master that a Sentinel names."""
     return int(sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
+
+
+def knows_master(sentinel: Sentinel) -> bool:
+    """Tell whether a Sentinel is connected to the master that it names, and has heard from it."""
+    words: list[bytes] = sentinel.command("SENTINEL", "MASTER", SERVICE)
+    told = dict(zip(words[::2], words[1::2], strict=True))
+    return told[b"flags"] == b"master" and told[b"runid"] != b""
 
 
 async def until(holds: Any, within: float = OVER_WITHIN) -> None:
