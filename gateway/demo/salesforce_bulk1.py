@@ -38,13 +38,14 @@ _RESULT_COLUMNS: Final = ("Id", "Success", "Created", "Error")
 
 @dataclass(slots=True)
 class Batch:
-    """What was brought at once, and what came of it."""
+    """What was brought at once, and what came of it; `error` when it made no sense."""
 
     request: bytes
     created_at: str
     done_at: float
     id: str = field(default_factory=lambda: f"751{secrets.token_hex(6)}")
     result: str = field(default_factory=lambda: f"752{secrets.token_hex(6)}")
+    error: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
     rows: list[Record] = field(default_factory=list)
 
@@ -117,10 +118,13 @@ class Bulk1:
             raise SalesforceError(400, "InvalidJobState", "The job is closed")
         body = await request.read()
         batch = Batch(body, stamp(self._clock), self._clock.monotonic() + self._behaviour().job_seconds)
-        if job.operation in QUERIES:
-            batch.rows = parse(body.decode("utf-8", "replace")).run(self._records)
-        else:
-            batch.outcomes = change(self._records, job, _rows_of(job, body))
+        try:
+            if job.operation in QUERIES:
+                batch.rows = parse(body.decode("utf-8", "replace")).run(self._records)
+            else:
+                batch.outcomes = change(self._records, job, _rows_of(job, body))
+        except SalesforceError as broken:
+            batch.error = f"InvalidBatch : {broken.code}: {broken.message}"
         batches[batch.id] = batch
         return _told(job, "batchInfo", self._batch_info(job, batch), 201)
 
@@ -203,11 +207,14 @@ class Bulk1:
 
     def _batch_info(self, job: Job, batch: Batch) -> dict[str, Any]:
         done = self._done(batch)
+        state = "NotProcessed" if job.aborted else "InProgress"
+        if done:
+            state = "Failed" if batch.error else "Completed"
         return {
             "id": batch.id,
             "jobId": job.id,
-            "state": "Completed" if done else "NotProcessed" if job.aborted else "InProgress",
-            "stateMessage": None,
+            "state": state,
+            "stateMessage": batch.error or None,
             "createdDate": batch.created_at,
             "systemModstamp": batch.created_at,
             "numberRecordsProcessed": len(batch.outcomes) + len(batch.rows) if done else 0,

@@ -90,7 +90,10 @@ class Bulk2:
         if job.done_at is not None or job.aborted:
             raise SalesforceError(400, "INVALIDJOBSTATE", "The job takes no data any more")
         text = (await request.read()).decode("utf-8", "replace")
-        job.outcomes += change(self._records, job, read_csv(text, job.delimiter))
+        try:
+            job.outcomes += change(self._records, job, read_csv(text, job.delimiter))
+        except SalesforceError as broken:
+            job.error = f"{broken.code} : {broken.message}"
         return web.Response(status=201)
 
     async def _outcomes(self, request: web.Request) -> web.Response:
@@ -133,7 +136,9 @@ class Bulk2:
 
     def _told(self, job: Job) -> dict[str, Any]:
         done, query = job.done(self._clock), job.operation in QUERIES
-        waiting = "UploadComplete" if job.done_at is not None else "Open"
+        state = "UploadComplete" if job.done_at is not None else "Open"
+        if done:
+            state = "Failed" if job.error else "JobComplete"
         told = {
             "id": job.id,
             "operation": job.operation,
@@ -141,7 +146,7 @@ class Bulk2:
             "createdById": SALESFORCE.user_id,
             "createdDate": job.created_at,
             "systemModstamp": job.created_at,
-            "state": "Aborted" if job.aborted else "JobComplete" if done else waiting,
+            "state": "Aborted" if job.aborted else state,
             "concurrencyMode": "Parallel",
             "contentType": job.content_type,
             "apiVersion": job.version,
@@ -155,7 +160,8 @@ class Bulk2:
         if query:
             return told
         url = f"services/data/v{job.version}/jobs/ingest/{job.id}/batches"
-        return told | {"contentUrl": url, "numberRecordsFailed": job.failed if done else 0}
+        failed = {"errorMessage": job.error} if job.error else {}
+        return told | failed | {"contentUrl": url, "numberRecordsFailed": job.failed if done else 0}
 
 
 def _csv(columns: list[str], rows: list[dict[str, Any]], delimiter: str) -> web.Response:

@@ -32,7 +32,10 @@ class Outcome:
 
 @dataclass(slots=True)
 class Job:
-    """A job. `done_at` is set when its data is complete; `aborted` when somebody gave it up."""
+    """A job.
+
+    `done_at` is set when its data is complete, `aborted` when somebody gave it up, `error` when its data made no sense.
+    """
 
     operation: str
     object: str
@@ -45,6 +48,7 @@ class Job:
     id: str = field(default_factory=lambda: f"750{secrets.token_hex(6)}")
     done_at: float | None = None
     aborted: bool = False
+    error: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
     rows: list[Record] = field(default_factory=list)
 

@@ -85,9 +85,16 @@ def stamp(clock: Clock) -> str:
 
 
 def read_csv(text: str, delimiter: str = ",") -> list[dict[str, Any]]:
-    """Return the rows of a CSV upload; `#N/A` is Salesforce's null."""
-    rows = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-    return [{name: None if value == "#N/A" else value for name, value in row.items()} for row in rows]
+    """Return the rows of a CSV upload; `#N/A` is Salesforce's null.
+
+    Raises:
+        SalesforceError: when it is no CSV.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error as problem:
+        raise SalesforceError(400, "InvalidBatch", f"Failed to parse CSV: {problem}") from None
+    return [{name: None if value == "#N/A" else value for name, value in row.items() if name} for row in rows]
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], delimiter: str = ",") -> str:
