@@ -22,8 +22,10 @@ def read(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
         path = [match[1], *_STEP.findall(match[2])] if match is not None else [name]
         place = found
         for step in path[:-1]:
-            inner = place.setdefault(step or str(len(place)), {})
-            place = inner if isinstance(inner, dict) else place
+            key = step or str(len(place))
+            if not isinstance(place.get(key), dict):
+                place[key] = {}
+            place = place[key]
         place[path[-1] or str(len(place))] = value
     return {name: _lists(value) for name, value in found.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ class Caller:
 
     async def text(self, method: str, path: str, data: str = "", kind: str = "application/xml") -> tuple[int, str]:
         headers = {**self._headers, "Content-Type": kind}
-        async with self._client.request(method, self._base + path, data=data, headers=headers) as response:
+        body = io.BytesIO(data.encode()) if data else None
+        async with self._client.request(method, self._base + path, data=body, headers=headers) as response:
             return response.status, await response.text()
 
 
