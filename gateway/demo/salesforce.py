@@ -93,13 +93,14 @@ class Salesforce(Simulator[SalesforceBehaviour]):
         """Return what keeps a call out, or None; a call that may come in is counted."""
         self.credentials.see("access_token", token)
         behaviour = self.behaviour
-        fault = faults.take(behaviour)
-        if fault == "expired":
+        if behaviour.fault == "expired" and self.sessions.good(token):
+            faults.take(behaviour)
             self.sessions.end(token)
         if not self.sessions.call(token, self.random, behaviour.expire_probability, behaviour.expire_spares):
             self._expired[form_of(api, request)] += 1
             return expired(api, request)
-        if fault not in (faults.NONE, "expired"):
+        fault = faults.take(behaviour)
+        if fault != faults.NONE:
             return refusal(api, request, fault)
         if self._daily.used() >= behaviour.daily_limit:
             return refusal(api, request, "daily")

@@ -149,3 +149,66 @@ async def test_some_calls_are_slow(services: Services, client: ClientSession, to
     behaviour = services.salesforce.behaviour
     behaviour.latency, behaviour.slow_probability, behaviour.slow_seconds = 3600, 1.0, 0.01
     assert (await call(client, services, REST, token))[0] == 200
+
+
+async def test_sessions_end_at_random_the_same_way_after_a_reset(
+    services: Services, client: ClientSession, token: str
+) -> None:
+    """With a probability a call ends its session; after a reset chance repeats itself."""
+    services.salesforce.behaviour.expire_probability = 0.3
+
+    async def statuses() -> list[int]:
+        services.salesforce.reset()
+        found = []
+        for _ in range(20):
+            good = str((await log_in(client, services, PASSWORD))[1]["access_token"])
+            found.append((await call(client, services, REST, good))[0])
+        return found
+
+    first = await statuses()
+    assert first == await statuses()
+    assert 1 <= first.count(401) <= 15
+    assert services.salesforce.report(60)["expired_answers"] == {"rest": first.count(401)}
+
+
+async def test_a_fault_can_end_the_session_of_the_next_call(
+    services: Services, client: ClientSession, token: str
+) -> None:
+    """The session is over for good; a call that had none to lose leaves the fault for the next."""
+    services.salesforce.behaviour.fault, services.salesforce.behaviour.fault_times = "expired", 1
+    assert (await call(client, services, REST, "hush-unknown"))[0] == 401
+    assert services.salesforce.behaviour.fault_times == 1
+    assert (await call(client, services, REST, token))[0] == 401
+    assert (await call(client, services, REST, token))[0] == 401
+    fresh = str((await log_in(client, services, PASSWORD))[1]["access_token"])
+    assert (await call(client, services, REST, fresh))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("api", "operation", "found"),
+    [
+        ("u", "<getServerTimestamp/>", "<timestamp>"),
+        ("u", "<getUserInfo/>", "<userName>integration@example.com</userName>"),
+        ("m", "<describeMetadata/>", "<xmlName>CustomObject</xmlName>"),
+        ("m", "<createMetadata><metadata><fullName>New__c</fullName></metadata></createMetadata>", "<success>true"),
+        ("m", "<describeGlobal/>", "No operation available"),
+    ],
+)
+async def test_soap_calls_of_a_good_session(
+    services: Services, client: ClientSession, token: str, api: str, operation: str, found: str
+) -> None:
+    """Each answers in its API's namespace; an unknown one is a fault of the client."""
+    envelope = (
+        f"<e:Envelope><e:Header><sessionId>{token}</sessionId></e:Header><e:Body>{operation}</e:Body></e:Envelope>"
+    )
+    url = f"{services.addresses['salesforce']}/services/Soap/{api}/62.0"
+    async with client.post(url, data=envelope) as response:
+        assert found in await response.text()
+
+
+async def test_logging_out_ends_the_session(services: Services, client: ClientSession, token: str) -> None:
+    """By the partner API's `logout`."""
+    envelope = f"<e:Envelope><e:Header><sessionId>{token}</sessionId></e:Header><e:Body><logout/></e:Body></e:Envelope>"
+    async with client.post(services.addresses["salesforce"] + SOAP, data=envelope) as response:
+        assert response.status == 200
+    assert not services.salesforce.sessions.good(token)
