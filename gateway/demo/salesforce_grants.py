@@ -89,7 +89,7 @@ def _bearer_of(assertion: str, audiences: Collection[str], now: float) -> str:
     if claims["aud"] not in audiences:
         raise LoginRefused("invalid_grant", "audience is invalid")
     if expires <= now:
-        raise LoginRefused("invalid_grant", "expired assertion")
+        raise LoginRefused("invalid_grant", "expired authorization code")
     if claims["sub"] != SALESFORCE.username:
         raise LoginRefused("invalid_grant", "user hasn't approved this consumer")
     return SALESFORCE.username

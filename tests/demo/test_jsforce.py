@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.demo.accounts import SALESFORCE
 from gateway.demo.services import Services
 from tests.demo.jsforce_client import needs_jsforce, run
@@ -53,3 +55,13 @@ async def test_sessions_that_ended_are_opened_again_in_each_api(services: Servic
     report = services.salesforce.report(60)
     assert report["logins"]["count"] == 5
     assert report["expired_answers"] == {"bulk1_xml": 1, "bulk2": 1, "rest": 1, "soap": 1}
+
+
+@pytest.mark.parametrize("exercise", ["records", "metadata"])
+async def test_sessions_that_end_at_random_hold_up_nothing(services: Services, exercise: str) -> None:
+    """It logs in again by itself and finishes, however often its session ends; not so an upload, which it streams."""
+    behaviour = services.salesforce.behaviour
+    behaviour.expire_probability, behaviour.expire_spares = 0.5, 1
+    await run(exercise, services.addresses["salesforce"])
+    report = services.salesforce.report(60)
+    assert report["logins"]["count"] == 1 + sum(report["expired_answers"].values()) >= 2

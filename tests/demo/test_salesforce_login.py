@@ -79,7 +79,7 @@ async def test_the_server_itself_is_a_good_audience(services: Services, client: 
             "invalid_grant",
             "invalid assertion",
         ),
-        ({"grant_type": BEARER, "assertion": assertion(exp=1)}, "invalid_grant", "expired assertion"),
+        ({"grant_type": BEARER, "assertion": assertion(exp=1)}, "invalid_grant", "expired authorization code"),
         ({"grant_type": BEARER, "assertion": assertion(aud="other")}, "invalid_grant", "audience is invalid"),
         ({"grant_type": BEARER, "assertion": assertion(iss="other")}, "invalid_client_id", "client identifier invalid"),
         (
