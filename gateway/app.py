@@ -21,6 +21,7 @@ from gateway.availability.layer import AvailabilityLayer
 from gateway.availability.probe import Probe
 from gateway.clock import SYSTEM, Clock
 from gateway.config import GatewaySettings, Loaded
+from gateway.config.policy import Policy
 from gateway.errors import StartError
 from gateway.events import Event
 from gateway.exchange import Exchange, Handler, Layer, chain
@@ -40,15 +41,17 @@ from gateway.redis_client.eviction import watch_eviction
 from gateway.redis_client.settings import EMBEDDED
 from gateway.reload import Reload
 from gateway.rescue import RescueLayer
+from gateway.salesforce.instance import origin
 from gateway.throttle.lanes import lane_selector
 from gateway.throttle.layer import ThrottleLayer
-from gateway.throttle.settings import PolicySettings
 from gateway.tokens.around import around_tokens
 from gateway.tokens.jwks import JwksLayer
 from gateway.tokens.keys import Keys, Ring
 from gateway.tokens.standstill import Standstill
+from gateway.vendor_frames import vendor_frames
 from gateway.wire.backend import BackendUpstream
 from gateway.wire.forwarded import Forwarding
+from gateway.wire.poster import Poster
 from gateway.wire.routes import any_of, exactly, label
 from gateway.wire.server import Listener
 from gateway.wire.settings import LimitSettings
@@ -95,13 +98,14 @@ class Gateway:
         tokens = loaded.settings.file.tokens
         self._keys = Keys(tokens) if tokens.enabled else None
         self.reload = Reload(loaded, self._prepare_reload, self._metrics)
-        upstreams = [policy.upstream for policy in self._settings.policies if policy.base_url]
+        upstreams = [policy.upstream for policy in self._settings.policies if policy.on]
         self._recorder = Recorder(self._metrics, ["backend", *upstreams])
         self._journal = Journal(clock, strict=tokens.require_redis)
         self._background: list[Work] = [partial(watch_lag, self._metrics, clock), self.reload.run]
         self._stack = AsyncExitStack()
         self._standstill = Standstill()
         self._watched = watched(self.emit, self._standstill, clock)
+        self._renew: dict[str, Callable[[Policy], None]] = {}
         self._gate: Gate | None = None
         self._redis: RedisClient | None = None
 
@@ -141,7 +145,7 @@ class Gateway:
         throttles: list[ThrottleLayer] = []
         egress = []
         for policy in self._settings.policies:
-            if not policy.base_url:
+            if not policy.on:
                 continue  # off; the configuration's warnings have said so
             throttle = ThrottleLayer(
                 policy, lane_of=lane_selector(policy, lambda route: any_of([route])), emit=self.emit, clock=self._clock
@@ -155,6 +159,7 @@ class Gateway:
                 limits=file.ingress.limits,
                 idle_timeout=None,
                 key=f"policies/{policy.upstream}: listen",
+                tls=policy.tls,
             )
             egress.append(Door(policy.upstream, listener, policy.listen))
             _announce(policy)
@@ -175,7 +180,15 @@ class Gateway:
         ring = Ring.of(tokens) if keys and tokens.enabled else None
         # Keys for another mode wait for the restart that the mode waits for.
         serves = ring is not None and ring.serves(self._settings.file.tokens.mode)
-        return partial(setattr, keys, "ring", ring) if serves else lambda: None
+
+        def put_in_force() -> None:
+            if serves:
+                keys.ring = ring
+            for policy in settings.policies:
+                if policy.upstream in self._renew:
+                    self._renew[policy.upstream](policy)
+
+        return put_in_force
 
     def emit(self, event: Event) -> None:
         """Hand what a room reports to the metrics and to the log."""
@@ -234,15 +247,24 @@ class Gateway:
         self._background.append(layer.run)
         return [*layers, *around_tokens(tokens, layer, any_of, forwarding.authority)]
 
-    def _egress(self, policy: PolicySettings, throttle: ThrottleLayer) -> Handler:
+    def _egress(self, policy: Policy, throttle: ThrottleLayer) -> Handler:
         """backend → vendor."""
-        vendor = VendorUpstream(policy.upstream, policy.base_url, self.emit, self._clock)
+        base_url = policy.base_url or origin(policy.auth.token_url if policy.auth else "")
+        vendor = VendorUpstream(policy.upstream, base_url, self.emit, self._clock)
+        poster = Poster()
+        frames = vendor_frames(policy, post=poster, pause=lambda *_: None, emit=self.emit, clock=self._clock)
+        self._background += frames.run
+        self._renew[policy.upstream] = frames.renew
+        self._stack.push_async_callback(poster.aclose)
         self._stack.push_async_callback(vendor.aclose)
         watch_throttle(self._metrics, throttle.throttle.snapshot)
         layers: list[Layer] = [
             EgressObserver(self._metrics),
             RescueLayer(policy.upstream, self._settings.file.ingress.errors, self.emit),
+            *frames.before,
+            *frames.attempt,
             throttle,
+            *frames.inside,
         ]
         return chain(layers, vendor.handle)
 
@@ -281,7 +303,7 @@ def _release(layers: Sequence[ThrottleLayer]) -> None:
         layer.throttle.close()
 
 
-def _announce(policy: PolicySettings) -> None:
+def _announce(policy: Policy) -> None:
     lanes = [{"lane": lane.name, "concurrency": lane.concurrency, "timeout": lane.timeout} for lane in policy.lanes]
     log.info(
         LIMITS,

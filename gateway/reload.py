@@ -4,7 +4,8 @@ The one idea: what is in force gives way only to a whole configuration that is s
 folder's report, SIGHUP or the time that has passed are only occasions to look: a mounted Secret changes by a symbolic
 link beside it (`..data`), and some mounts (`subPath`, network file systems) never report anything.
 
-In force at once are the keys of the tokens. What else has changed is named, and waits for a restart.
+In force at once are the keys of the tokens, and the secrets of logins to vendors. What else has changed is named, and
+waits for a restart.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from watchfiles import awatch
 
 from gateway.config import ConfigInvalid, FileSettings, GatewaySettings, Loaded, Problem
 from gateway.config.document import digest
+from gateway.config.policy import Policy
 from gateway.observability.metrics import Metrics
 
 LOOK_SECONDS: Final = 30.0
@@ -134,11 +136,20 @@ def waits_for_restart(running: GatewaySettings, found: GatewaySettings) -> list[
     """Return the sections that differ between two configurations by more than what a reload puts in force."""
     before, after = _rest(running.file), _rest(found.file)
     names = [name for name in FileSettings.model_fields if getattr(before, name) != getattr(after, name)]
-    return names if running.policies == found.policies else list(dict.fromkeys([*names, "policies"]))
+    policies = [_without_secrets(policy) for policy in running.policies]
+    same = policies == [_without_secrets(policy) for policy in found.policies]
+    return names if same else list(dict.fromkeys([*names, "policies"]))
 
 
 def _rest(file: FileSettings) -> FileSettings:
     return file.model_copy(update={"tokens": file.tokens.model_copy(update=_AT_ONCE)})
+
+
+def _without_secrets(policy: Policy) -> Policy:
+    if policy.auth is None:
+        return policy
+    auth = policy.auth.model_copy(update=dict.fromkeys(policy.auth.SECRETS))
+    return policy.model_copy(update={"auth": auth})
 
 
 def _digests(paths: Iterable[Path]) -> dict[Path, bytes]:

@@ -14,11 +14,11 @@ from typing import Final
 from gateway.config.checks import check_file
 from gateway.config.document import Document, read
 from gateway.config.environment import apply
+from gateway.config.policy import Policy
 from gateway.config.policy_checks import check_listeners, check_policy, check_upstreams
 from gateway.config.problems import ConfigInvalid, Problem
 from gateway.config.root import FileSettings, GatewaySettings
 from gateway.config.validation import Checked, validate
-from gateway.throttle.settings import PolicySettings
 
 DEFAULT_FILE: Final = Path("config.yaml")
 _POLICIES: Final = ("policies",)
@@ -69,7 +69,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     config, found = validate(FileSettings, document)
     problems += found
     problems += check_file(config, environ)
-    policies: list[Checked[PolicySettings]] = []
+    policies: list[Checked[Policy]] = []
     if config.sound(_POLICIES):
         files, found = _policy_files(document, path.parent / config.settings.policies)
         problems += found
@@ -101,18 +101,18 @@ def _policy_files(document: Document, directory: Path) -> tuple[list[Path], list
     return [entry for entry in entries if entry.suffix == ".yaml"], warnings
 
 
-def _read_policy(file: Path, environ: Mapping[str, str], policies: list[Checked[PolicySettings]]) -> list[Problem]:
+def _read_policy(file: Path, environ: Mapping[str, str], policies: list[Checked[Policy]]) -> list[Problem]:
     document = read(file, environ)
     if not document.readable:
         return document.problems
     problems = [*apply(document, environ, policy=True), *document.problems]
-    policy, found = validate(PolicySettings, document)
+    policy, found = validate(Policy, document)
     policies.append(policy)
     return [*problems, *found, *check_policy(policy)]
 
 
 def _decide(
-    config: Checked[FileSettings], policies: list[Checked[PolicySettings]], problems: list[Problem]
+    config: Checked[FileSettings], policies: list[Checked[Policy]], problems: list[Problem]
 ) -> tuple[GatewaySettings, tuple[Problem, ...]]:
     errors = [problem for problem in problems if problem.severity == "error"]
     warnings = [problem for problem in problems if problem.severity != "error"]

@@ -11,18 +11,19 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from gateway.config.auth_checks import check_auth, check_daily, check_tls
 from gateway.config.document import Document, KeyPath, dotted
+from gateway.config.policy import Policy
 from gateway.config.problems import Problem
 from gateway.config.root import FileSettings
 from gateway.config.validation import Checked
-from gateway.throttle.settings import PolicySettings
 
 Found = Iterator[Problem]
 
 _LANES: Final = ("lanes",)
 
 
-def check_policy(policy: Checked[PolicySettings]) -> Found:
+def check_policy(policy: Checked[Policy]) -> Found:
     """Yield every error, warning and note about one policy."""
     settings, document = policy.settings, policy.document
     if policy.sound(_LANES):
@@ -32,10 +33,13 @@ def check_policy(policy: Checked[PolicySettings]) -> Found:
         text = "is shorter than rate.per: calls are turned away that the next window would have room for"
         yield document.problem(("queue", "max_wait"), text, "warning")
     if policy.sound(("base_url",)):
-        yield from _base_url(document, settings.base_url)
+        yield from _base_url(policy)
+    yield from check_auth(policy)
+    yield from check_daily(policy)
+    yield from check_tls(policy)
 
 
-def _names(policy: Checked[PolicySettings]) -> Found:
+def _names(policy: Checked[Policy]) -> Found:
     first: dict[str, int] = {}
     for index, lane in enumerate(policy.settings.lanes):
         path = (*_LANES, index, "name")
@@ -44,7 +48,7 @@ def _names(policy: Checked[PolicySettings]) -> Found:
             yield policy.document.problem(path, text)
 
 
-def _matches(policy: Checked[PolicySettings]) -> Found:
+def _matches(policy: Checked[Policy]) -> Found:
     lanes, document = policy.settings.lanes, policy.document
     for index, lane in enumerate(lanes):
         path = (*_LANES, index, "match")
@@ -64,8 +68,11 @@ def _matches(policy: Checked[PolicySettings]) -> Found:
                 yield document.problem(entry, text)
 
 
-def _base_url(document: Document, base_url: str) -> Found:
+def _base_url(policy: Checked[Policy]) -> Found:
+    document, base_url = policy.document, policy.settings.base_url
     if not base_url:
+        if policy.sound(("auth", "type")) and policy.settings.logs_in:
+            return
         yield document.problem(("base_url",), "is empty: this policy is off, and nothing listens for it", "info")
         return
     parts = urlsplit(base_url)
@@ -81,7 +88,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def check_upstreams(policies: Sequence[Checked[PolicySettings]]) -> Found:
+def check_upstreams(policies: Sequence[Checked[Policy]]) -> Found:
     """Yield an error for every policy of an upstream that another policy has."""
     first: dict[str, str] = {}
     for policy in policies:
@@ -93,7 +100,7 @@ def check_upstreams(policies: Sequence[Checked[PolicySettings]]) -> Found:
         first.setdefault(name, document.file)
 
 
-def check_listeners(config: Checked[FileSettings], policies: Sequence[Checked[PolicySettings]]) -> Found:
+def check_listeners(config: Checked[FileSettings], policies: Sequence[Checked[Policy]]) -> Found:
     """Yield an error for every address that two listeners would share."""
     taken: list[tuple[Document, KeyPath, str]] = []
     for document, path, address in _listeners(config, policies):
@@ -107,7 +114,7 @@ def check_listeners(config: Checked[FileSettings], policies: Sequence[Checked[Po
 
 
 def _listeners(
-    config: Checked[FileSettings], policies: Sequence[Checked[PolicySettings]]
+    config: Checked[FileSettings], policies: Sequence[Checked[Policy]]
 ) -> Iterator[tuple[Document, KeyPath, str]]:
     ingress, admin, policy_key = ("ingress", "listen"), ("admin", "listen"), ("listen",)
     if config.sound(ingress):

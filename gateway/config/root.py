@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway.config.policy import Policy
 from gateway.maintenance.settings import MaintenanceSettings
 from gateway.observability.settings import LogSettings
 from gateway.redis_client.settings import RedisSettings
 from gateway.settings import Address, Duration, PositiveDuration, Settings
-from gateway.throttle.settings import PolicySettings
 from gateway.tokens.settings import TokenSettings
 from gateway.wire.settings import IngressSettings
 
@@ -46,4 +46,4 @@ class GatewaySettings(Settings):
     """Everything the gateway is started with."""
 
     file: FileSettings
-    policies: tuple[PolicySettings, ...]
+    policies: tuple[Policy, ...]

@@ -19,6 +19,13 @@ from gateway.events import Event
 from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.redis_client.events import EmbeddedExited, EvictionUnknown, KeysMayBeEvicted
 from gateway.rescue import Crashed, Refused
+from gateway.salesforce.events import (
+    ClientLoginTimedOut,
+    ConcurrencyLimited,
+    LoginFinished,
+    SessionExpired,
+    UsageLevelChanged,
+)
 from gateway.tokens.events import Audit, ClaimsNotGiven, ExcessFamiliesCleaned, LoginUnreadable, ReuseDetected
 
 MAINTENANCE: Final = "Authentication service in maintenance mode"
@@ -31,6 +38,12 @@ REUSE: Final = "Refresh token reuse detected"
 CLAIMS: Final = "Backend gave no claims, older ones are used"
 UNREADABLE: Final = "Login answer passed without tokens: it holds no JSON object or no usable subject"
 LIMITS: Final = "Queue limits in force"
+LOGIN_TIMEOUT: Final = "Salesforce authentication timeout"
+LOGGED_IN: Final = "Salesforce authentication"
+LOGGED_IN_AGAIN: Final = "Salesforce re-authentication"
+LOGIN_FAILED: Final = "Salesforce authentication failed"
+USAGE: Final = "Salesforce daily API usage"
+CONCURRENCY: Final = "Salesforce has too many long calls, its lane pauses"
 
 DIGEST_SECONDS: Final = 60.0
 
@@ -40,6 +53,9 @@ _WARNINGS: Final = frozenset(
         "upstream-timeout",
         "queue-full",
         "queue-timeout",
+        "auth-failed",
+        "auth-timeout",
+        "breaker-open",
         "too-many-attempts",
         "forbidden-origin",
         "internal-error",
@@ -102,6 +118,11 @@ class Journal:
             ClaimsNotGiven: lambda e: self._count(self._claims, CLAIMS, reason=e.reason),
             ReuseDetected: lambda e: self._log.warning(REUSE, **asdict(e)),
             Audit: lambda e: self._audit.info("Token audit", audit=True, **_audit_fields(e)),
+            LoginFinished: self._login_finished,
+            ClientLoginTimedOut: lambda e: self._log.error(LOGIN_TIMEOUT, upstream=e.upstream, duration=e.seconds),
+            SessionExpired: lambda e: self._log.info("Salesforce session expired", upstream=e.upstream),
+            UsageLevelChanged: self._usage_level,
+            ConcurrencyLimited: lambda e: self._log.warning(CONCURRENCY, upstream=e.upstream, pause=round(e.pause, 3)),
             Refused: self._gateway_error,
             Crashed: lambda e: self._log.error("Internal error", exc_info=e.error),
         }
@@ -138,6 +159,18 @@ class Journal:
         self._end(self._required, REDIS_REQUIRED)
         if self._strict:
             self._count(self._required, REDIS_REQUIRED)
+
+    def _login_finished(self, event: LoginFinished) -> None:
+        fields = {"upstream": event.upstream, "reason": event.reason, "duration": round(event.seconds, 3)}
+        if event.result == "ok":
+            self._log.info(LOGGED_IN if event.reason == "initial" else LOGGED_IN_AGAIN, **fields)
+            return
+        text = LOGIN_TIMEOUT if event.result == "timeout" else LOGIN_FAILED
+        self._log.error(text, problem=event.problem, pause=round(event.pause, 3), **fields)
+
+    def _usage_level(self, event: UsageLevelChanged) -> None:
+        tell = self._log.info if event.level == "ok" else self._log.warning
+        tell(USAGE, upstream=event.upstream, level=event.level, ratio=round(event.ratio, 4))
 
     def _gateway_error(self, event: Refused) -> None:
         if event.code == "redis-required":

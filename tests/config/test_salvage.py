@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from gateway.config.policy import Policy
 from gateway.config.root import FileSettings
 from gateway.config.salvage import salvage
 from gateway.config.schema import fields, kinds
 from gateway.settings import parse_route
-from gateway.throttle.settings import PolicySettings
 from tests.config.support import Place
 
 
@@ -43,7 +43,7 @@ def test_entries_keep_their_places() -> None:
 
 def test_missing_key_is_left_out() -> None:
     """A key that has no default is not made up, and what is beside it is there."""
-    lane = salvage(PolicySettings, {"lanes": [{"name": "a"}]}, [("rate",), ("lanes", 0, "timeout")]).lanes[0]
+    lane = salvage(Policy, {"lanes": [{"name": "a"}]}, [("rate",), ("lanes", 0, "timeout")]).lanes[0]
     assert (lane.name, lane.match) == ("a", ())
     with pytest.raises(AttributeError):
         _ = lane.timeout
@@ -74,7 +74,7 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(documents(FileSettings), documents(PolicySettings))
+@given(documents(FileSettings), documents(Policy))
 def test_any_mistakes_together(place: Place, config: dict[str, Any], policy: dict[str, Any]) -> None:
     """Whatever is wrong at once, every check finds what it reads: the outcome is settings or problems."""
     config.pop("policies", None)
