@@ -41,17 +41,15 @@ from gateway.redis_client.eviction import watch_eviction
 from gateway.redis_client.settings import EMBEDDED
 from gateway.reload import Reload
 from gateway.rescue import RescueLayer
-from gateway.salesforce.instance import origin
 from gateway.throttle.lanes import lane_selector
 from gateway.throttle.layer import ThrottleLayer
 from gateway.tokens.around import around_tokens
 from gateway.tokens.jwks import JwksLayer
 from gateway.tokens.keys import Keys, Ring
 from gateway.tokens.standstill import Standstill
-from gateway.vendor_frames import vendor_frames
+from gateway.vendor_frames import Frames, vendor_frames
 from gateway.wire.backend import BackendUpstream
 from gateway.wire.forwarded import Forwarding
-from gateway.wire.poster import Poster
 from gateway.wire.routes import any_of, exactly, label
 from gateway.wire.server import Listener
 from gateway.wire.settings import LimitSettings
@@ -105,7 +103,7 @@ class Gateway:
         self._stack = AsyncExitStack()
         self._standstill = Standstill()
         self._watched = watched(self.emit, self._standstill, clock)
-        self._renew: dict[str, Callable[[Policy], None]] = {}
+        self._frames: list[Frames] = []
         self._gate: Gate | None = None
         self._redis: RedisClient | None = None
 
@@ -183,10 +181,9 @@ class Gateway:
 
         def put_in_force() -> None:
             if serves:
-                keys.ring = ring
-            for policy in settings.policies:
-                if policy.upstream in self._renew:
-                    self._renew[policy.upstream](policy)
+                setattr(keys, "ring", ring)  # noqa: B010 (an attribute of what may be None)
+            for frames in self._frames:
+                frames.renew(settings.policies)
 
         return put_in_force
 
@@ -249,13 +246,11 @@ class Gateway:
 
     def _egress(self, policy: Policy, throttle: ThrottleLayer) -> Handler:
         """backend → vendor."""
-        base_url = policy.base_url or origin(policy.auth.token_url if policy.auth else "")
-        vendor = VendorUpstream(policy.upstream, base_url, self.emit, self._clock)
-        poster = Poster()
-        frames = vendor_frames(policy, post=poster, pause=lambda *_: None, emit=self.emit, clock=self._clock)
+        frames = vendor_frames(policy, pause=lambda *_: None, emit=self.emit, clock=self._clock)
+        self._frames.append(frames)
         self._background += frames.run
-        self._renew[policy.upstream] = frames.renew
-        self._stack.push_async_callback(poster.aclose)
+        self._stack.push_async_callback(frames.aclose)
+        vendor = VendorUpstream(policy.upstream, policy.address, self.emit, self._clock)
         self._stack.push_async_callback(vendor.aclose)
         watch_throttle(self._metrics, throttle.throttle.snapshot)
         layers: list[Layer] = [

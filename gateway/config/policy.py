@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.salesforce.instance import origin
 from gateway.salesforce.settings import AuthSettings, DailySettings
 from gateway.throttle.settings import PolicySettings
 from gateway.wire.settings import TlsSettings
@@ -17,7 +18,12 @@ class Policy(PolicySettings):
     @property
     def on(self) -> bool:
         """Whether calls have somewhere to go: a `base_url`, or the address that the gateway's own login gives."""
-        return bool(self.base_url) or self.logs_in
+        return bool(self.address)
+
+    @property
+    def address(self) -> str:
+        """Where calls go unless the session says otherwise: `base_url`, or the host where the gateway logs in."""
+        return self.base_url or (origin(self.auth.token_url) if self.auth is not None and self.logs_in else "")
 
     @property
     def logs_in(self) -> bool:
