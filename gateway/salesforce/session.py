@@ -154,5 +154,6 @@ class SessionState:
         self._expired = True
         self._useless = 0 if self._worked else self._useless + 1
         if self._useless >= _USELESS and self._begun is None:
+            self._failure, self._failures = "useless", self._useless - _USELESS  # the logins between were good
             self.denied(now, "useless", chance)
         return True
