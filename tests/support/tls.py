@@ -45,6 +45,10 @@ class Authority:
         certificate.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
         key.write_bytes(secret)
 
+    def client_side(self) -> ssl.SSLContext:
+        """Return what a client that trusts this authority alone speaks TLS with."""
+        return ssl.create_default_context(cafile=self.file)
+
     def _leaf(self, hosts: tuple[str, ...]) -> tuple[x509.Certificate, bytes]:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
