@@ -147,7 +147,9 @@ async def test_a_login_that_is_refused(
 
 async def test_a_login_that_hangs(start_gateway: StartGateway, client: aiohttp.ClientSession, org: Services) -> None:
     """A token endpoint that does not answer is a 504 at `timeout` for all who wait, with its own log line."""
-    org.salesforce.behaviour["latency"] = 30.0
+    change = org.addresses["salesforce"] + "/_simulator/behaviour"
+    async with client.put(change, json={"latency": 30.0}) as response:
+        assert response.status == 200
     settings = policy(org)
     settings["auth"]["timeout"] = "1s"
     gateway = await start_gateway({"salesforce": settings})
