@@ -28,7 +28,7 @@ ENVELOPE = (
     "<e:Body><n:getServerTimestamp/></e:Body></e:Envelope>"
 )
 FORMS = {
-    "rest": ("GET", QUERY, {}, None),
+    "rest": ("GET", "/services/data/v62.0/sobjects/Contact/003000000000001", {}, None),
     "bulk_2": ("GET", "/services/data/v62.0/jobs/query/none", {}, None),
     "bulk_1_xml": ("GET", "/services/async/62.0/job/none", {"X-SFDC-Session": OWN}, None),
     "bulk_1_json": ("GET", "/services/async/62.0/job/none", {"Accept": "application/json"}, None),
@@ -91,7 +91,8 @@ async def test_an_expired_session_is_recovered(
     """In each API's form an ended session is noticed and replaced, and the client sees the answer to its call alone."""
     gateway = await start_gateway({"salesforce": policy(org)})
     usual = await call(client, gateway, form)
-    assert usual[0] in (200, 404)
+    assert usual[0] < 500
+    assert "InvalidSessionId" not in usual[1]
     await end_sessions(client, org)
     assert await call(client, gateway, form) == usual
     seen = await metrics(client, gateway)
@@ -147,13 +148,18 @@ async def test_a_login_that_is_refused(
 
 async def test_a_login_that_hangs(start_gateway: StartGateway, client: aiohttp.ClientSession, org: Services) -> None:
     """A token endpoint that does not answer is a 504 at `timeout` for all who wait, with its own log line."""
-    change = org.addresses["salesforce"] + "/_simulator/behaviour"
-    async with client.put(change, json={"latency": 30.0}) as response:
-        assert response.status == 200
-    settings = policy(org)
-    settings["auth"]["timeout"] = "1s"
-    gateway = await start_gateway({"salesforce": settings})
-    answers = await asyncio.gather(*(call(client, gateway, "rest") for _ in range(10)))
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as silent:
+        settings = policy(org)
+        port = silent.sockets[0].getsockname()[1]
+        settings["auth"] |= {"timeout": "1s", "token_url": f"http://127.0.0.1:{port}/services/oauth2/token"}
+        gateway = await start_gateway({"salesforce": settings})
+        answers = await asyncio.gather(*(call(client, gateway, "rest") for _ in range(10)))
+        await gateway.stop()
     assert {(status, json.loads(text)["type"]) for status, text in answers} == {(504, "urn:gateway:error:auth-timeout")}
     (line, *_) = await gateway.logged("Salesforce authentication timeout", 5)
     assert line["duration"] >= 1
