@@ -1,15 +1,12 @@
 """The session on the road of a call: made sure of outside the throttle, put on the call inside it.
 
 The one idea: who waits for a login holds no permit and no slot, so the outer frame waits and the inner one never does.
-What the inner one finds (no session any more, or an answer that says it has ended) the outer one learns through the
-`Attempt` that it has opened for the call, and has the call made once more.
+What the inner one finds (no session any more, or an answer that says it has ended) it raises, so that every frame
+between lets go of the call, and the outer one has it made once more.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import GatewayError
@@ -24,21 +21,12 @@ START: Final = 64 * 1024
 """Bytes of a content that are looked at."""
 
 
-@dataclass(slots=True)
-class Attempt:
-    """What the inner frame tells the outer one of the call that is under way."""
+class SessionEnded(GatewayError):
+    """The session of a call has ended. `reply` is the vendor's answer; None: nothing was sent."""
 
-    expired: bool = False
-
-
-ATTEMPT: Final[ContextVar[Attempt]] = ContextVar("ATTEMPT")
-
-
-class NoSession(GatewayError):
-    """The session has ended while the call waited for its turn; nothing was sent."""
-
-    def __init__(self) -> None:
-        super().__init__("auth-failed", private="the session ended before the call was sent")
+    def __init__(self, reply: Reply | None = None) -> None:
+        super().__init__("auth-failed", private="the session has ended")
+        self.reply = reply
 
 
 class SessionLayer:
@@ -59,22 +47,18 @@ class SessionLayer:
         """
         if kind_of(exchange.target) == "token":
             return await forward(exchange)
-        attempt = Attempt()
-        marker = ATTEMPT.set(attempt)
-        try:
-            reply = await self._forward(exchange, forward)
-            if not attempt.expired or not isinstance(exchange.body, Buffered):
-                return reply
-            await _discard(reply)
-            return await self._forward(exchange, forward)
-        finally:
-            ATTEMPT.reset(marker)
-
-    async def _forward(self, exchange: Exchange, forward: Handler) -> Reply:
+        refused = False
         while True:
             await self._keeper.session()
-            with suppress(NoSession):
+            try:
                 return await forward(exchange)
+            except SessionEnded as ended:
+                if ended.reply is None:
+                    continue
+                if refused or not isinstance(exchange.body, Buffered):
+                    return ended.reply
+                refused = True
+                await ended.reply.body.aclose()
 
 
 class CredentialsLayer:
@@ -87,20 +71,20 @@ class CredentialsLayer:
         """Forward with the current session's credentials, to its instance.
 
         Raises:
-            NoSession: there is none at the moment; nothing was sent.
+            SessionEnded: there is none at the moment, or the vendor does not accept it any more.
         """
         kind = kind_of(exchange.target)
         if kind == "token":
             return await forward(exchange)
         session = self._keeper.current()
         if session is None:
-            raise NoSession
+            raise SessionEnded
         await _put_on(exchange, kind, session)
         reply = await forward(exchange)
         if await _says_expired(kind, reply):
-            ATTEMPT.get().expired = True
             self._keeper.expired(session)
-        elif reply.status != 401:
+            raise SessionEnded(reply)
+        if reply.status != 401:
             self._keeper.worked(session)
         return reply
 
@@ -120,13 +104,3 @@ async def _says_expired(kind: Kind, reply: Reply) -> bool:
         return False
     start, reply.body = await peek(reply.body, START)
     return expired(kind, reply.status, decoded(start, header(reply.headers, b"content-encoding"), START))
-
-
-async def _discard(reply: Reply) -> None:
-    """Read an answer that nobody wants to its end, so that its connection and its outcome are those of a whole one."""
-    try:
-        if reply.body.length is not None:
-            async for _ in reply.body:
-                pass
-    finally:
-        await reply.body.aclose()

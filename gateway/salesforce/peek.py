@@ -14,16 +14,20 @@ from gateway.exchange import Body, Buffered
 async def peek(body: Body, limit: int) -> tuple[bytes, Body]:
     """Read until there are `limit` bytes or the content ends; return what was read, and the content to use instead.
 
-    A content that ends before becomes a `Buffered`, and the source is closed.
+    A content that ends before becomes a `Buffered`, and the source is closed; so it is when reading it fails.
     """
     if isinstance(body, Buffered):
         return body.content[:limit], body
     start = bytearray()
     pieces = aiter(body)
-    async for piece in pieces:
-        start += piece
-        if len(start) >= limit:
-            return bytes(start), Begun(bytes(start), body, pieces)
+    try:
+        async for piece in pieces:
+            start += piece
+            if len(start) >= limit:
+                return bytes(start), Begun(bytes(start), body, pieces)
+    except BaseException:
+        await body.aclose()
+        raise
     await body.aclose()
     return bytes(start), Buffered(bytes(start))
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.events import Event
-from gateway.exchange import Body, Buffered, Exchange, Reply, header
+from gateway.exchange import Body, Buffered, Exchange, Handler, Reply, header
 from gateway.salesforce.events import LoginFinished, SessionExpired
 from gateway.throttle.layer import ThrottleLayer
 from gateway.throttle.settings import PolicySettings
@@ -59,6 +59,26 @@ async def test_fifty_calls_on_an_expired_session_make_one_login() -> None:
     assert len(endpoint.logins) == 2
     assert org.refused == 50
     assert sum(isinstance(event, SessionExpired) for event in events) == 1
+
+
+@virtual
+async def test_frames_between_hear_of_no_answer() -> None:
+    """What stands between the two frames (a breaker, the permit) is told of an ended session as of no answer at all."""
+    heard: list[int] = []
+
+    class Between:
+        async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
+            reply = await forward(exchange)
+            heard.append(reply.status)
+            return reply
+
+    endpoint = Endpoint()
+    async with running(keeper(endpoint)) as kept:
+        handler = road(kept, Org(endpoint), Between())
+        assert await status(handler, query()) == 200
+        endpoint.good.clear()
+        assert await status(handler, query()) == 200
+    assert heard == [200, 200]
 
 
 @virtual

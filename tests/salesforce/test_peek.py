@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.errors import GatewayError
 from gateway.exchange import Body, Buffered
 from gateway.salesforce.peek import changed, peek
+from tests.throttle.samples import Stream
 
 
 class Pieces:
@@ -45,6 +48,14 @@ async def test_nothing_is_lost(pieces: list[bytes], limit: int, put: bytes) -> N
         await other.aclose()
         if isinstance(source, Pieces):
             assert source.closed
+
+
+async def test_a_content_that_breaks_off_is_closed() -> None:
+    """Whoever asked for the beginning need not close what could not be read."""
+    body = Stream((0.0, b"a"), (0.0, GatewayError("upstream-unreachable")))
+    with pytest.raises(GatewayError):
+        await peek(body, 10)
+    assert body.closed == 1
 
 
 async def test_a_short_content_can_be_sent_again() -> None:
