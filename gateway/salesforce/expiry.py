@@ -17,8 +17,8 @@ Kind = Literal["rest", "bulk1", "soap", "token"]
 STATUSES: Final[dict[Kind, int | None]] = {"rest": 401, "bulk1": 400, "soap": 500, "token": None}
 """The status of an answer that may say so."""
 
-_NOT_FOR_REST: Final = b"This session is not valid for use with the REST API"
-"""The user has no right to the API: a new session has none either."""
+_FOR_GOOD: Final = (b"This session is not valid for use with the REST API", b"Connected app is not attached to Agent")
+"""The user or the app has no right to the API: a new session has none either."""
 _WORDS: Final[dict[Kind, re.Pattern[bytes]]] = {
     "rest": re.compile(rb'"errorCode"\s*:\s*"INVALID_SESSION_ID"|<errorCode>\s*INVALID_SESSION_ID\s*<'),
     "bulk1": re.compile(rb'<exceptionCode>\s*InvalidSessionId\s*<|"exceptionCode"\s*:\s*"InvalidSessionId"'),
@@ -38,6 +38,7 @@ def kind_of(target: bytes) -> Kind:
 
 
 _PREFIXES: Final[tuple[tuple[bytes, Kind], ...]] = (
+    (b"/services/oauth2/userinfo", "rest"),
     (b"/services/oauth2/", "token"),
     (b"/services/soap/", "soap"),
     (b"/services/async/", "bulk1"),
@@ -49,7 +50,7 @@ def expired(kind: Kind, status: int, start: bytes) -> bool:
     words = _WORDS.get(kind)
     if words is None or status != STATUSES[kind] or words.search(start) is None:
         return False
-    return _NOT_FOR_REST not in start
+    return not any(words in start for words in _FOR_GOOD)
 
 
 def decoded(start: bytes, encoding: bytes | None, limit: int) -> bytes:
