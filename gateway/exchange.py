@@ -145,6 +145,8 @@ class Exchange:
     """Address of the client as told by trusted proxies, else `peer`."""
     scheme: Literal["http", "https"] = "http"
     """The scheme the client used, as told by trusted proxies, else the socket's."""
+    origin: str | None = None
+    """`scheme://host[:port]` to send the call to instead of the upstream's own; set by a frame that knows better."""
     route: str = "other"
     """The configured pattern the request met: the `route` label of the metrics."""
     before_send: Callable[[], Awaitable[None]] | None = None

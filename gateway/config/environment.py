@@ -50,6 +50,9 @@ VARIABLES: Final = (
     Variable("SF_QUEUE_INTERVAL_CAP", ("rate", "cap"), "salesforce", None, "600"),
     Variable("SF_QUEUE_TIMEOUT_MS", ("timeout",), "salesforce", "default", "30000"),
     Variable("SF_QUEUE_LONG_RUNNING_TIMEOUT_MS", ("timeout",), "salesforce", "long_running", "600000"),
+    Variable("SF_AUTH_TIMEOUT_MS", ("auth", "timeout"), "salesforce"),
+    Variable("SF_TOKEN_TTL_MS", ("auth", "ttl"), "salesforce"),
+    Variable("SF_TOKEN_REFRESH_BUFFER_MS", ("auth", "refresh_buffer"), "salesforce"),
 )
 """Every variable whose key exists."""
 

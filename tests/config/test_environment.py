@@ -126,4 +126,4 @@ def test_range_of_a_given_value(place: Place) -> None:
 
 def test_table() -> None:
     """Every name stands in the table once."""
-    assert len({variable.name for variable in VARIABLES}) == len(VARIABLES) == 11
+    assert len({variable.name for variable in VARIABLES}) == len(VARIABLES) == 14

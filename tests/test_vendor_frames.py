@@ -1,0 +1,94 @@
+"""Which vendor has which frames, and the secrets that a reload puts in force."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.config import FileSettings, GatewaySettings
+from gateway.config.policy import Policy
+from gateway.exchange import Buffered, Exchange, Reply, chain
+from gateway.reload import waits_for_restart
+from gateway.salesforce.client_login import ClientLoginLayer
+from gateway.salesforce.layers import CredentialsLayer, SessionLayer
+from gateway.salesforce.usage_layer import UsageLayer
+from gateway.vendor_frames import vendor_frames
+from tests.salesforce.samples import ORIGIN, answer
+from tests.salesforce.test_expiry import REST
+
+
+def policy(upstream: str = "salesforce", **changes: Any) -> Policy:
+    data = {
+        "upstream": upstream,
+        "listen": "127.0.0.1:0",
+        "base_url": ORIGIN,
+        "rate": {"cap": 10},
+        "lanes": [{"name": "default", "concurrency": 1, "timeout": "1s"}],
+    }
+    return Policy.model_validate(data | changes)
+
+
+def settings(found: Policy) -> GatewaySettings:
+    return GatewaySettings(file=FileSettings(), policies=(found,))
+
+
+def login(url: str, secret: str) -> dict[str, str]:
+    return {"type": "salesforce_client_credentials", "token_url": url, "client_id": "k", "client_secret": secret}
+
+
+@pytest.mark.parametrize(
+    ("found", "kinds"),
+    [
+        (policy("whmcs"), []),
+        (policy(), [UsageLayer, ClientLoginLayer]),
+        (policy(auth={"timeout": "1s"}), [UsageLayer, ClientLoginLayer]),
+        (
+            policy(auth=login(ORIGIN, "hush")),
+            [UsageLayer, SessionLayer, CredentialsLayer, ClientLoginLayer],
+        ),
+    ],
+)
+async def test_frames(found: Policy, kinds: list[type]) -> None:
+    """Salesforce's usage is watched and its clients' logins are kept; the session is there when the gateway logs in."""
+    frames = vendor_frames(found, pause=lambda *_: None)
+    assert [type(layer) for layer in (*frames.before, *frames.attempt, *frames.inside)] == kinds
+    await frames.aclose()
+
+
+async def test_a_reloaded_secret_is_used_by_the_next_login() -> None:
+    """New secrets wait for no restart, and are not told of as if they did; other keys of a policy do."""
+    sent: list[str] = []
+
+    async def token(request: web.Request) -> web.Response:
+        sent.append(str((await request.post())["client_secret"]))
+        return web.Response(body=answer(f"token-{len(sent)}")[1])
+
+    application = web.Application()
+    application.router.add_post("/token", token)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/token"
+    before, after = policy(auth=login(url, "hush-1")), policy(auth=login(url, "hush-2"))
+    frames = vendor_frames(before, pause=lambda *_: None)
+
+    async def vendor(exchange: Exchange) -> Reply:
+        refused = dict(exchange.headers)[b"Authorization"] == b"Bearer token-1"
+        return Reply(401, [], Buffered(REST)) if refused and len(sent) == 1 and renewed else Reply(200)
+
+    renewed = False
+    road = chain([*frames.attempt, *frames.inside], vendor)
+    keeping = asyncio.create_task(frames.run[0]())
+    assert (await road(Exchange("GET", b"/services/data"))).status == 200
+    frames.follow(after)
+    renewed = True
+    assert (await road(Exchange("GET", b"/services/data"))).status == 200
+    keeping.cancel()
+    assert sent == ["hush-1", "hush-2"]
+    assert waits_for_restart(settings(before), settings(after)) == []
+    assert waits_for_restart(settings(before), settings(policy(auth=login(url + "2", "hush-1")))) == ["policies"]
+    await frames.aclose()
+    await runner.cleanup()
