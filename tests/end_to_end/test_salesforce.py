@@ -10,11 +10,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gateway.demo.accounts import SALESFORCE
 from gateway.demo.salesforce import Salesforce
+from gateway.demo.salesforce_key import private_pem
 from gateway.demo.services import Services
 from tests.end_to_end.conftest import StartGateway
 from tests.support.process import GatewayProcess
@@ -122,9 +121,7 @@ async def test_every_login(
 ) -> None:
     """The gateway logs in by an assertion signed with a key from a file, or with key and secret; base_url may be left
     out then."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (tmp_path / "sf.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, plain))
+    (tmp_path / "sf.key").write_text(private_pem())
     settings = policy(org, base_url="")
     settings["auth"] |= {"type": kind, "private_key_file": str(tmp_path / "sf.key")}
     gateway = await start_gateway({"salesforce": settings})
