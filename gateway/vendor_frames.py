@@ -70,7 +70,7 @@ def _salesforce(policy: Policy, pause: PauseLane, emit: Emit, clock: Clock) -> F
     def follow(found: Policy) -> None:
         usage.adapt(found.daily, found.queue.priority_header)
         if keeper is not None and found.auth is not None:
-            keeper.auth = keeper.auth.renewed(found.auth)
+            keeper.renew(found.auth)
 
     frames.follow = follow
     return frames

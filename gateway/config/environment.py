@@ -69,6 +69,7 @@ def apply(document: Document, environ: Mapping[str, str], *, policy: bool) -> li
     for variable in VARIABLES:
         path = _locate(variable, document.data) if variable.upstream == upstream else None
         if path is None:
+            problems += _nowhere(variable, document, environ) if variable.upstream == upstream else ()
             continue
         if path in document.values:
             problems += _hidden(variable, path, document, environ)
@@ -102,6 +103,14 @@ def _hidden(variable: Variable, path: KeyPath, document: Document, environ: Mapp
         return []
     text = f"the environment variable {variable.name} is set but has no effect, because this value does not refer to it"
     return [document.problem(path, text, "warning")]
+
+
+def _nowhere(variable: Variable, document: Document, environ: Mapping[str, str]) -> list[Problem]:
+    section = str(variable.key[0])
+    if len(variable.key) == 1 or document.data.get(section, {}) is not None or not environ.get(variable.name):
+        return []
+    text = f"the environment variable {variable.name} is set but has no effect, because {section} is null"
+    return [document.problem((section,), text, "warning")]
 
 
 def _give(variable: Variable, path: KeyPath, document: Document, environ: Mapping[str, str]) -> list[Problem]:

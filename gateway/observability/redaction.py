@@ -15,7 +15,7 @@ HIDDEN: Final = "[redacted]"
 
 _NAMES: Final = re.compile(
     r"(^|_)(authorization|cookie|set_cookie|password|passwd|secret|private_key|accesskey|assertion|session_id|"
-    r"(access|refresh|id|bearer)_?token)($|_)",
+    r"(access|refresh|id|bearer|oauth)_?token)($|_)",
     re.IGNORECASE,
 )
 _SHAPES: Final = (
@@ -25,7 +25,7 @@ _SHAPES: Final = (
     (re.compile(r"(?<=://)[^/@\s:]*:[^@\s/]+(?=@)"), HIDDEN),  # user:password of a URL
     (
         re.compile(
-            r"\b(password|secret|accesskey|identifier|(?:access|refresh|id)_?token|client_secret|assertion)"
+            r"\b(password|secret|accesskey|identifier|(?:access|refresh|id|oauth)_?token|client_secret|assertion)"
             r"([\"']?\s*[=:]\s*[\"']?)[^\s&\"',}]+",
             re.IGNORECASE,
         ),

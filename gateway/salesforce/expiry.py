@@ -11,10 +11,11 @@ import re
 import zlib
 from typing import Final, Literal
 
-Kind = Literal["rest", "bulk1", "soap", "token"]
-"""REST with Bulk 2.0; Bulk v1; SOAP; the OAuth endpoints, where a client logs in or out by itself."""
+Kind = Literal["rest", "bulk1", "soap", "identity", "token"]
+"""REST with Bulk 2.0; Bulk v1; SOAP; who the user is (the identity URL, userinfo); the OAuth endpoints, where a client
+logs in or out by itself."""
 
-STATUSES: Final[dict[Kind, int | None]] = {"rest": 401, "bulk1": 400, "soap": 500, "token": None}
+STATUSES: Final[dict[Kind, int | None]] = {"rest": 401, "bulk1": 400, "soap": 500, "identity": 403, "token": None}
 """The status of an answer that may say so."""
 
 _FOR_GOOD: Final = (b"This session is not valid for use with the REST API", b"Connected app is not attached to Agent")
@@ -23,7 +24,12 @@ _WORDS: Final[dict[Kind, re.Pattern[bytes]]] = {
     "rest": re.compile(rb'"errorCode"\s*:\s*"INVALID_SESSION_ID"|<errorCode>\s*INVALID_SESSION_ID\s*<'),
     "bulk1": re.compile(rb'<exceptionCode>\s*InvalidSessionId\s*<|"exceptionCode"\s*:\s*"InvalidSessionId"'),
     "soap": re.compile(rb"<faultcode[^>]*>\s*(?:[\w.-]+:)?INVALID_SESSION_ID\s*<"),
+    "identity": re.compile(rb"\ABad_OAuth_Token\b"),
 }
+
+_CODINGS: Final = (b"gzip", b"x-gzip", b"deflate")
+_BY_HEADER: Final = 47
+"""zlib's `wbits` for gzip and zlib, told apart by the header."""
 
 
 def kind_of(target: bytes) -> Kind:
@@ -38,7 +44,8 @@ def kind_of(target: bytes) -> Kind:
 
 
 _PREFIXES: Final[tuple[tuple[bytes, Kind], ...]] = (
-    (b"/services/oauth2/userinfo", "rest"),
+    (b"/services/oauth2/userinfo", "identity"),
+    (b"/id/", "identity"),
     (b"/services/oauth2/", "token"),
     (b"/services/soap/", "soap"),
     (b"/services/async/", "bulk1"),
@@ -53,14 +60,26 @@ def expired(kind: Kind, status: int, start: bytes) -> bool:
     return not any(words in start for words in _FOR_GOOD)
 
 
+def unpacked(content: bytes, encoding: bytes, limit: int) -> bytes | None:
+    """Return a whole content without its coding; None when that is not known, or the content damaged or too long."""
+    if encoding.strip().lower() not in _CODINGS:
+        return None
+    unpacking = zlib.decompressobj(_BY_HEADER)
+    try:
+        found = unpacking.decompress(content, limit)
+    except zlib.error:
+        return None
+    return found if unpacking.eof and not unpacking.unused_data else None
+
+
 def decoded(start: bytes, encoding: bytes | None, limit: int) -> bytes:
     """Return the beginning of a content as text, at most `limit` bytes; nothing when the coding is not known."""
     coding = (encoding or b"identity").strip().lower()
     if coding == b"identity":
         return start[:limit]
-    if coding not in (b"gzip", b"x-gzip", b"deflate"):
+    if coding not in _CODINGS:
         return b""
-    for bits in (47, -15):  # gzip or zlib by its header; deflate without one, as some servers send it
+    for bits in (_BY_HEADER, -15):  # deflate without a header, as some servers send it
         try:
             return zlib.decompressobj(bits).decompress(start, limit)
         except zlib.error:

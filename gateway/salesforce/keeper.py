@@ -41,11 +41,7 @@ class Post(Protocol):
 
 
 class Keeper:
-    """The session of one upstream. `run` must be running.
-
-    Attributes:
-        auth: how to log in; may be replaced, and counts from the next login on.
-    """
+    """The session of one upstream, by logins with `auth`. `run` must be running."""
 
     def __init__(
         self,
@@ -58,7 +54,7 @@ class Keeper:
         clock: Clock = SYSTEM,
         random: Callable[[], float] = SYSTEM_RANDOM.random,
     ) -> None:
-        self.auth = auth
+        self._auth = auth
         self._upstream = upstream
         self._post = post
         self._trusted = trust(base_url, auth.token_url)
@@ -88,6 +84,14 @@ class Keeper:
         """Return the session at once; None: there is none, and `session` has to be awaited."""
         answer = self._state.ask(self._now())
         return answer if isinstance(answer, Session) else None
+
+    def renew(self, found: AuthSettings) -> None:
+        """Log in with the secrets of `found` from now on; a pause because the old ones were refused is over."""
+        auth = self._auth.renewed(found)
+        if auth != self._auth:
+            self._auth = auth
+            self._state.renewed()
+            self._asked.set()
 
     def worked(self, session: Session) -> None:
         """Note that the vendor has accepted the session."""
@@ -119,7 +123,8 @@ class Keeper:
     async def _log_in(self) -> None:
         started = self._now()
         reason = self._state.begin(started)
-        outcome = await self._attempt()
+        auth = self._auth
+        outcome = await self._attempt(auth)
         now = self._now()
         result: Result = "ok"
         problem, pause = "", 0.0
@@ -127,19 +132,21 @@ class Keeper:
             self._state.granted(outcome.token, outcome.origin)
         else:
             pause = self._state.denied(now, outcome.failure, self._random())
+            if self._auth is not auth:
+                self._state.renewed()
             problem, result = outcome.problem, "timeout" if outcome.failure == "timeout" else "failed"
         self._emit(LoginFinished(self._upstream, reason, result, now - started, problem, pause))
         settled, self._settled = self._settled, asyncio.Event()
         settled.set()
 
-    async def _attempt(self) -> Granted | Denied:
+    async def _attempt(self, auth: AuthSettings) -> Granted | Denied:
         try:
-            headers, content = login.request(self.auth, self._clock.wall())
+            headers, content = login.request(auth, self._clock.wall())
         except (ValueError, TypeError, jwt.PyJWTError):
             return Denied("fatal", "the private key cannot be used")
         try:
-            async with asyncio.timeout(self.auth.timeout):
-                status, answer = await self._post(self.auth.token_url, headers, content)
+            async with asyncio.timeout(auth.timeout):
+                status, answer = await self._post(auth.token_url, headers, content)
         except TimeoutError:
             return Denied("timeout", "no answer in time")
         except GatewayError as error:

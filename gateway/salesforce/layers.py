@@ -10,30 +10,37 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.errors import GatewayError
-from gateway.exchange import Buffered, Exchange, Handler, Reply, header
-from gateway.salesforce.expiry import STATUSES, Kind, decoded, expired, kind_of
+from gateway.exchange import Buffered, Exchange, Handler, Reply, header, without
+from gateway.salesforce.expiry import STATUSES, Kind, decoded, expired, kind_of, unpacked
 from gateway.salesforce.keeper import Keeper
 from gateway.salesforce.peek import changed, peek
-from gateway.salesforce.rewrite import is_soap_login, soap_with_session, with_session
+from gateway.salesforce.rewrite import is_soap_login, soap_with_session, with_session, without_token
 from gateway.salesforce.session import Session
 
 START: Final = 64 * 1024
 """Bytes of a content that are looked at."""
+UNPACKED: Final = 4 * 1024 * 1024
+"""Bytes of an envelope that came compressed."""
+ATTEMPTS: Final = 4
+_CODING: Final = frozenset((b"content-encoding",))
 
 
 class SessionEnded(GatewayError):
-    """The session of a call has ended. `reply` is the vendor's answer; None: nothing was sent."""
+    """The session of a call has ended. `reply` is the vendor's answer, None: nothing was sent; `worked` tells whether
+    the session had been good for a call."""
 
-    def __init__(self, reply: Reply | None = None) -> None:
+    def __init__(self, reply: Reply | None = None, worked: bool = False) -> None:
         super().__init__("auth-failed", private="the session has ended")
         self.reply = reply
+        self.worked = worked
 
 
 class SessionLayer:
     """The outer frame: no call goes on without a session, and one whose session had ended is made once more.
 
     A call is made again when its content is a `Buffered`: it was refused before it did anything. Else the vendor's
-    answer is passed on, and the next call finds another session.
+    answer is passed on, and the next call finds another session. It is made again once, and then, up to `ATTEMPTS` in
+    all, only if the session that it met had been good for others: many calls at once may meet two ends in a row.
     """
 
     def __init__(self, keeper: Keeper) -> None:
@@ -47,7 +54,7 @@ class SessionLayer:
         """
         if kind_of(exchange.target) == "token":
             return await forward(exchange)
-        refused = False
+        attempts = 0
         while True:
             await self._keeper.session()
             try:
@@ -55,9 +62,10 @@ class SessionLayer:
             except SessionEnded as ended:
                 if ended.reply is None:
                     continue
-                if refused or not isinstance(exchange.body, Buffered):
+                attempts += 1
+                again = attempts == 1 or (ended.worked and attempts < ATTEMPTS)
+                if not again or not isinstance(exchange.body, Buffered):
                     return ended.reply
-                refused = True
                 await ended.reply.body.aclose()
 
 
@@ -83,7 +91,7 @@ class CredentialsLayer:
         reply = await forward(exchange)
         if await _says_expired(kind, reply):
             self._keeper.expired(session)
-            raise SessionEnded(reply)
+            raise SessionEnded(reply, session.worked)
         if reply.status != 401:
             self._keeper.worked(session)
         return reply
@@ -92,11 +100,25 @@ class CredentialsLayer:
 async def _put_on(exchange: Exchange, kind: Kind, session: Session) -> None:
     exchange.origin = session.origin
     exchange.headers = with_session(exchange.headers, kind, session.token)
-    if kind == "soap" and header(exchange.headers, b"content-encoding") is None:
+    if kind == "identity":
+        exchange.target = without_token(exchange.target)
+    if kind == "soap" and _readable(exchange):
         start, body = await peek(exchange.body, START)
         exchange.body = body
         if not is_soap_login(start):
             exchange.body = changed(body, start, soap_with_session(start, session.token))
+
+
+def _readable(exchange: Exchange) -> bool:
+    """Whether an envelope can be read; one that is in memory is unpacked for it."""
+    coding = header(exchange.headers, b"content-encoding")
+    if coding is None:
+        return True
+    content = unpacked(exchange.body.content, coding, UNPACKED) if isinstance(exchange.body, Buffered) else None
+    if content is None:
+        return False
+    exchange.headers, exchange.body = without(exchange.headers, _CODING), Buffered(content)
+    return True
 
 
 async def _says_expired(kind: Kind, reply: Reply) -> bool:

@@ -20,6 +20,7 @@ _BODY: Final = re.compile(rb"<(?:[\w.-]+:)?Body[\s/>]")
 _LOGIN: Final = re.compile(rb"<(?:[\w.-]+:)?login[\s/>]")
 _SERVER: Final = re.compile(rb"(<(?:[\w.-]+:)?((?:metadataS|s)erverUrl)(?:\s[^<>]*)?>)\s*https?://[^/<\s]*([^<]*)<")
 _CREDENTIALS: Final = frozenset((b"authorization", b"x-sfdc-session"))
+_PARAMETERS: Final = frozenset((b"oauth_token", b"access_token"))
 _ADDRESSES: Final = ("instance_url", "id")
 
 
@@ -28,9 +29,16 @@ def with_session(headers: Headers, kind: Kind, token: str) -> Headers:
     fields = without(headers, _CREDENTIALS)
     if kind == "bulk1":
         fields.append((b"X-SFDC-Session", token.encode()))
-    elif kind == "rest":
+    elif kind in ("rest", "identity"):
         fields.append((b"Authorization", b"Bearer " + token.encode()))
     return fields
+
+
+def without_token(target: bytes) -> bytes:
+    """Return the target of an identity call without the token that clients may put into its query."""
+    path, mark, query = target.partition(b"?")
+    kept = [pair for pair in query.split(b"&") if pair.partition(b"=")[0].lower() not in _PARAMETERS]
+    return path + mark + b"&".join(kept) if kept else path
 
 
 def soap_with_session(envelope: bytes, token: str) -> bytes:

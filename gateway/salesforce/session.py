@@ -38,7 +38,7 @@ _USELESS: Final = 3
 """So many sessions in a row, of which none was good for a single call, are no accident."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
     """A session that Salesforce has opened."""
 
@@ -48,6 +48,8 @@ class Session:
     """Where its calls go: `https://HOST`."""
     since: float
     """When the login began."""
+    worked: bool = False
+    """Whether the vendor has accepted it for a call."""
 
 
 class Wait(NamedTuple):
@@ -76,7 +78,6 @@ class SessionState:
         self._number = 0
         self._begun: float | None = None
         self._expired = False
-        self._worked = False
         self._useless = 0
         self._wanted = False
         self._failure: Failure | None = None
@@ -123,7 +124,7 @@ class SessionState:
         self._number += 1
         self.current = Session(self._number, token, origin, self._begun)
         self._begun = self._failure = None
-        self._expired = self._worked = False
+        self._expired = False
         self._failures, self._blocked_until = 0, 0.0
 
     def denied(self, now: float, failure: Failure, chance: float) -> float:
@@ -137,10 +138,15 @@ class SessionState:
         self._blocked_until = now + pause
         return pause
 
+    def renewed(self) -> None:
+        """Note that the next login is another one: that the one before was told no keeps nobody waiting."""
+        if self._failure == "fatal":
+            self._failure, self._failures, self._blocked_until = None, 0, 0.0
+
     def worked(self, number: int) -> None:
         """Note that the vendor has accepted a session."""
         if self.current is not None and self.current.number == number:
-            self._worked, self._useless = True, 0
+            self.current.worked, self._useless = True, 0
 
     def expired(self, now: float, number: int, chance: float) -> bool:
         """Note that the vendor has refused a session; tell whether that is news.
@@ -150,9 +156,9 @@ class SessionState:
         """
         if self.current is None or self.current.number != number:
             return False
+        self._useless = 0 if self.current.worked else self._useless + 1
         self.current = None
         self._expired = True
-        self._useless = 0 if self._worked else self._useless + 1
         if self._useless >= _USELESS and self._begun is None:
             self._failure, self._failures = "useless", self._useless - _USELESS  # the logins between were good
             self.denied(now, "useless", chance)

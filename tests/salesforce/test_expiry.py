@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.salesforce.expiry import Kind, decoded, expired, kind_of
+from gateway.salesforce.expiry import Kind, decoded, expired, kind_of, unpacked
 
 REST = b'[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]'
 REST_SPACED = b'[ { "errorCode" : "INVALID_SESSION_ID", "message" : "Session expired or invalid" } ]'
@@ -35,7 +35,8 @@ SOAP = b"<soapenv:Fault><faultcode>sf:INVALID_SESSION_ID</faultcode><faultstring
         (b"/services/Soap/u/62.0", "soap"),
         (b"/services/Soap/m/62.0/00D", "soap"),
         (b"/services/oauth2/token", "token"),
-        (b"/services/oauth2/userinfo", "rest"),
+        (b"/services/oauth2/userinfo", "identity"),
+        (b"/id/00D/005?oauth_token=x", "identity"),
         (b"http://acme/services/oauth2/token", "token"),
         (b"*", "rest"),
         (b"", "rest"),
@@ -67,6 +68,9 @@ def test_kinds(target: bytes, kind: Kind) -> None:
         ("soap", 500, b"<faultcode>sf:MALFORMED_QUERY</faultcode>", False),
         ("soap", 500, b"<faultstring>INVALID_SESSION_ID</faultstring>", False),
         ("soap", 200, SOAP, False),
+        ("identity", 403, b"Bad_OAuth_Token", True),
+        ("identity", 403, b"Missing_OAuth_Token", False),
+        ("identity", 401, b"Bad_OAuth_Token", False),
         ("token", 401, REST, False),
     ],
 )
@@ -94,6 +98,23 @@ def test_codings(content: bytes, encoding: bytes | None) -> None:
 def test_a_bomb_is_read_only_so_far() -> None:
     """However small a content is compressed, only its beginning is unpacked."""
     assert len(decoded(gzip.compress(b"x" * 10_000_000), b"gzip", 100)) == 100
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "found"),
+    [
+        (gzip.compress(SOAP), b"gzip", SOAP),
+        (zlib.compress(SOAP), b" Deflate", SOAP),
+        (gzip.compress(SOAP)[:-1], b"gzip", None),
+        (gzip.compress(SOAP) + b"more", b"gzip", None),
+        (gzip.compress(b"x" * 2000), b"gzip", None),
+        (SOAP, b"gzip", None),
+        (SOAP, b"br", None),
+    ],
+)
+def test_whole_contents(content: bytes, encoding: bytes, found: bytes | None) -> None:
+    """A request is unpacked whole or not at all: neither damaged, nor followed by more, nor beyond the limit."""
+    assert unpacked(content, encoding, 1000) == found
 
 
 @given(st.binary(), st.sampled_from([None, b"gzip", b"deflate", b"br", b"gzip, br"]))

@@ -204,11 +204,34 @@ async def test_credentials_can_be_replaced() -> None:
     kept = Keeper("salesforce", auth(), post)
     async with running(kept):
         session = await kept.session()
-        kept.auth = auth(client_secret="hush-other")
+        kept.renew(auth(client_secret="hush-other"))
         kept.worked(session)
         kept.expired(session)
         await kept.session()
     assert [b"hush-other" in content for content in sent] == [False, True]
+
+
+@virtual
+async def test_another_secret_is_tried_at_once() -> None:
+    """After a refused login a reload's secret is not held back by the pause, whenever it comes; the same one is."""
+
+    async def post(url: str, headers: list[tuple[bytes, bytes]], content: bytes) -> tuple[int, bytes]:
+        sent.append(content)
+        await asyncio.sleep(1)
+        return answer("hush-token") if b"hush-other" in content else denial("invalid_grant", "authentication failure")
+
+    for after in (0.5, 5.0):  # while the old one is being refused, and later
+        sent: list[bytes] = []
+        kept = Keeper("salesforce", auth(), post)
+        async with running(kept):
+            await asyncio.sleep(after)
+            kept.renew(auth())
+            await asyncio.sleep(0.1)
+            assert len(sent) == 1
+            kept.renew(auth(client_secret="hush-other"))
+            await asyncio.sleep(2)
+            assert kept.current() is not None
+        assert len(sent) == 2
 
 
 @virtual

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import random
 
@@ -232,6 +233,66 @@ async def test_soap_carries_the_session_in_its_body() -> None:
             assert await status(handler, call) == 200
     own = b"hush-own"
     assert seen == [ENVELOPE.replace(own, b"hush-session-1"), ENVELOPE.replace(own, b"hush-session-2"), LOGIN]
+
+
+@virtual
+async def test_a_compressed_envelope_is_unpacked() -> None:
+    """An envelope that came compressed carries the gateway's session, uncompressed; one that cannot be read passes."""
+    endpoint = Endpoint()
+    seen: list[tuple[bytes | None, bytes]] = []
+
+    async def org(exchange: Exchange) -> Reply:
+        content = b"".join([piece async for piece in exchange.body])
+        seen.append((header(exchange.headers, b"content-encoding"), content))
+        return Reply(500, [], Buffered(SOAP)) if b"hush-session-1" in content else Reply(200)
+
+    async with running(keeper(endpoint)) as kept:
+        handler = road(kept, org)
+        for body in (Buffered(gzip.compress(ENVELOPE)), Buffered(b"none"), Stream((0.0, b"none"))):
+            call = Exchange("POST", b"/services/Soap/m/62.0", [(b"Content-Encoding", b"gzip")], body)
+            assert await status(handler, call) == 200
+    changed = [ENVELOPE.replace(b"hush-own", b"hush-session-%d" % number) for number in (1, 2)]
+    assert seen == [(None, changed[0]), (None, changed[1]), (b"gzip", b"none"), (b"gzip", b"none")]
+
+
+@virtual
+async def test_who_the_user_is() -> None:
+    """The identity URL's own words for an ended session are understood, and the client's token is not in its query."""
+    endpoint = Endpoint()
+    targets: list[bytes] = []
+
+    async def org(exchange: Exchange) -> Reply:
+        targets.append(exchange.target)
+        good = header(exchange.headers, b"authorization") != b"Bearer hush-session-1"
+        return Reply(200) if good else Reply(403, [], Buffered(b"Bad_OAuth_Token"))
+
+    async with running(keeper(endpoint)) as kept:
+        assert await status(road(kept, org), query(target=b"/id/00D/005?oauth_token=hush-own&format=json")) == 200
+    assert targets == [b"/id/00D/005?format=json"] * 2
+
+
+@virtual
+async def test_two_ends_in_a_row() -> None:
+    """A call whose second session has ended, too, is made again if that one was good for others, else it is not; and
+    never more than four times."""
+    for good_for_others, attempts in ((True, 4), (False, 2)):
+        endpoint = Endpoint()
+        org = Org(endpoint)
+        tried = 0
+
+        async def unlucky(exchange: Exchange, org: Org = org, endpoint: Endpoint = endpoint) -> Reply:
+            nonlocal tried
+            if exchange.target == b"/unlucky":
+                tried += 1
+                if good_for_others:  # noqa: B023 (called within the round)
+                    assert await status(handler, query()) == 200  # noqa: B023
+                endpoint.good.clear()
+            return await org(exchange)
+
+        async with running(keeper(endpoint)) as kept:
+            handler = road(kept, unlucky)
+            assert await status(handler, query(target=b"/unlucky")) == 401
+        assert tried == attempts
 
 
 @virtual

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.salesforce.rewrite import is_soap_login, soap_at, soap_with_session, token_answer_at, with_session
+from gateway.salesforce.rewrite import (
+    is_soap_login,
+    soap_at,
+    soap_with_session,
+    token_answer_at,
+    with_session,
+    without_token,
+)
 
 HERE = "https://127.0.0.1:9182"
 ENVELOPE = (
@@ -27,6 +34,7 @@ LOGIN = (
     ("kind", "fields"),
     [
         ("rest", [(b"Accept", b"*/*"), (b"Authorization", b"Bearer new!token")]),
+        ("identity", [(b"Accept", b"*/*"), (b"Authorization", b"Bearer new!token")]),
         ("bulk1", [(b"Accept", b"*/*"), (b"X-SFDC-Session", b"new!token")]),
         ("soap", [(b"Accept", b"*/*")]),
     ],
@@ -37,6 +45,20 @@ def test_fields(kind: str, fields: list[tuple[bytes, bytes]]) -> None:
     once = with_session(own, kind, "new!token")  # type: ignore[arg-type]
     assert once == fields
     assert with_session(once, kind, "new!token") == fields  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("target", "left"),
+    [
+        (b"/id/00D/005?oauth_token=hush&format=json", b"/id/00D/005?format=json"),
+        (b"/id/00D/005?a=1&OAUTH_TOKEN=hush&b=%20", b"/id/00D/005?a=1&b=%20"),
+        (b"/id/00D/005?access_token=hush", b"/id/00D/005"),
+        (b"/id/00D/005", b"/id/00D/005"),
+    ],
+)
+def test_targets(target: bytes, left: bytes) -> None:
+    """A token in the query of an identity call is taken out, and all else stays as it came."""
+    assert without_token(target) == left
 
 
 @pytest.mark.parametrize(

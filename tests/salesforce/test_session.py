@@ -83,6 +83,17 @@ def test_told_no_nobody_asks_again_unasked() -> None:
     assert state.due(1.0 + pause) == 1.0 + pause
 
 
+def test_another_secret_ends_the_pause_of_a_refused_one() -> None:
+    """Told no, the next login may begin at once when it is another one; a pause for any other reason goes on."""
+    failures: tuple[tuple[Failure, bool], ...] = (("fatal", True), ("rate", False), ("transient", False))
+    for failure, at_once in failures:
+        state = SessionState(TTL, BUFFER)
+        state.begin(0.0)
+        pause = state.denied(0.0, failure, 1.0)
+        state.renewed()
+        assert state.due(0.5) == (0.5 if at_once else pause), failure
+
+
 def test_pauses_grow_to_a_bound() -> None:
     """Each further failure of a kind pauses twice as long, up to its bound; chance takes away at most a half."""
     for failure, (first, most) in PAUSES.items():

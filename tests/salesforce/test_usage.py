@@ -71,6 +71,17 @@ def test_the_guard_keeps_the_rest_of_the_day() -> None:
     assert guard.refuse(2.0, "low") is None
 
 
+def test_other_settings_count_for_what_is_known() -> None:
+    """What the vendor told before a change is judged by what is in force after it."""
+    guard = Daily(DailySettings())
+    guard.seen(0.0, 0.9)
+    assert guard.level == "warn"
+    guard.adapt(DailySettings(warn=0.5, stop=0.85))
+    assert guard.refuse(1.0, "normal") is not None
+    guard.adapt(DailySettings(warn=0.95, stop=1.0))
+    assert (guard.level, guard.refuse(1.0, "normal")) == ("ok", None)
+
+
 def test_one_call_looks_from_time_to_time() -> None:
     """When nothing is heard of the usage, one call passes, and the others wait for what it hears."""
     guard = Daily(DailySettings())
