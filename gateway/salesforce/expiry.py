@@ -8,7 +8,6 @@ look for the same words.
 from __future__ import annotations
 
 import re
-import zlib
 from typing import Final, Literal
 
 Kind = Literal["rest", "bulk1", "soap", "identity", "token"]
@@ -27,9 +26,6 @@ _WORDS: Final[dict[Kind, re.Pattern[bytes]]] = {
     "identity": re.compile(rb"\ABad_OAuth_Token\b"),
 }
 
-_CODINGS: Final = (b"gzip", b"x-gzip", b"deflate")
-_BY_HEADER: Final = 47
-"""zlib's `wbits` for gzip and zlib, told apart by the header."""
 
 
 def kind_of(target: bytes) -> Kind:
@@ -58,30 +54,3 @@ def expired(kind: Kind, status: int, start: bytes) -> bool:
     if words is None or status != STATUSES[kind] or words.search(start) is None:
         return False
     return not any(words in start for words in _FOR_GOOD)
-
-
-def unpacked(content: bytes, encoding: bytes, limit: int) -> bytes | None:
-    """Return a whole content without its coding; None when that is not known, or the content damaged or too long."""
-    if encoding.strip().lower() not in _CODINGS:
-        return None
-    unpacking = zlib.decompressobj(_BY_HEADER)
-    try:
-        found = unpacking.decompress(content, limit)
-    except zlib.error:
-        return None
-    return found if unpacking.eof and not unpacking.unused_data else None
-
-
-def decoded(start: bytes, encoding: bytes | None, limit: int) -> bytes:
-    """Return the beginning of a content as text, at most `limit` bytes; nothing when the coding is not known."""
-    coding = (encoding or b"identity").strip().lower()
-    if coding == b"identity":
-        return start[:limit]
-    if coding not in _CODINGS:
-        return b""
-    for bits in (_BY_HEADER, -15):  # deflate without a header, as some servers send it
-        try:
-            return zlib.decompressobj(bits).decompress(start, limit)
-        except zlib.error:
-            continue
-    return b""

@@ -10,12 +10,12 @@ from random import SystemRandom
 from typing import Final
 
 from gateway.clock import SYSTEM, Clock
+from gateway.codings import decoded
 from gateway.errors import GatewayError
 from gateway.events import Emit, ignore
 from gateway.exchange import Exchange, Handler, Reply, header
 from gateway.salesforce.events import ConcurrencyLimited, UsageLevelChanged, UsageSeen
-from gateway.salesforce.expiry import decoded
-from gateway.salesforce.peek import peek
+from gateway.peek import peek
 from gateway.salesforce.settings import DailySettings
 from gateway.salesforce.usage import Backoff, Daily, limit_of, usage
 

@@ -6,13 +6,16 @@ may be large.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from gateway.exchange import Body, Buffered
 
 
-async def peek(body: Body, limit: int) -> tuple[bytes, Body]:
-    """Read until there are `limit` bytes or the content ends; return what was read, and the content to use instead.
+async def peek(
+    body: Body, limit: int, enough: Callable[[bytes], bool] = lambda start: False
+) -> tuple[bytes, Body]:
+    """Read until there are `limit` bytes, `enough` says so of what there is, or the content ends; return what was read,
+    and the content to use instead.
 
     A content that ends before becomes a `Buffered`, and the source is closed; so it is when reading it fails.
     """
@@ -23,7 +26,7 @@ async def peek(body: Body, limit: int) -> tuple[bytes, Body]:
     try:
         async for piece in pieces:
             start += piece
-            if len(start) >= limit:
+            if len(start) >= limit or enough(bytes(start)):
                 return bytes(start), Begun(bytes(start), body, pieces)
     except BaseException:
         await body.aclose()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
 from gateway.exchange import Body, Buffered
-from gateway.salesforce.peek import changed, peek
+from gateway.peek import changed, peek
 from tests.throttle.samples import Stream
 
 
