@@ -180,8 +180,8 @@ def egress(
         )
     retry = []
     if policy.retry is not None:
-        may_go = _may_go(throttle, breaker)
-        retry.append(RetryLayer(name, policy.retry, may_go=may_go, emit=emit, clock=clock))
+        may_go, may_retry = _may_go(throttle, breaker), frames.may_retry
+        retry.append(RetryLayer(name, policy.retry, may_retry=may_retry, may_go=may_go, emit=emit, clock=clock))
         for reason in (*map(str, policy.retry.statuses), *REASONS):
             metrics.upstream_retries_total.labels(name, reason)
     metrics.breaker_open.labels(name).set_function(lambda: breaker is not None and breaker.open)

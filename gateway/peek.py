@@ -11,9 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from gateway.exchange import Body, Buffered
 
 
-async def peek(
-    body: Body, limit: int, enough: Callable[[bytes], bool] = lambda start: False
-) -> tuple[bytes, Body]:
+async def peek(body: Body, limit: int, enough: Callable[[bytes], bool] = lambda start: False) -> tuple[bytes, Body]:
     """Read until there are `limit` bytes, `enough` says so of what there is, or the content ends; return what was read,
     and the content to use instead.
 

@@ -14,48 +14,64 @@ from pydantic import SecretStr
 from gateway.config.policy import Policy
 from gateway.config.problems import Problem
 from gateway.config.validation import Checked
-from gateway.salesforce.settings import LoginType
+from gateway.salesforce.settings import AuthSettings
+from gateway.whmcs.settings import WhmcsAuth
 
 Found = Iterator[Problem]
 
-_NEEDS: Final[dict[LoginType, tuple[str, ...]]] = {
+_NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "salesforce_jwt": ("client_id", "username", "private_key"),
     "salesforce_client_credentials": ("client_id", "client_secret"),
     "salesforce_password": ("client_id", "client_secret", "username", "password"),
+    "whmcs": ("identifier", "secret"),
 }
+_SECRETS: Final = (*AuthSettings.SECRETS, *WhmcsAuth.SECRETS)
 _SHARED: Final = ("login.salesforce.com", "test.salesforce.com")
 
 
 def check_auth(policy: Checked[Policy]) -> Found:
-    """Yield what keeps the gateway from logging in."""
-    auth, document = policy.settings.auth, policy.document
+    """Yield what keeps the gateway from logging in, or from calling with credentials of its own."""
+    auth, document, kind = policy.settings.auth, policy.document, ("auth", "type")
     if not policy.sound(("auth",)) or auth is None:
         return
-    ttl, buffer, kind = ("auth", "ttl"), ("auth", "refresh_buffer"), ("auth", "type")
-    if policy.sound(ttl, buffer) and auth.refresh_buffer >= auth.ttl:
-        yield document.problem(buffer, "must be shorter than auth.ttl; a session would be renewed before it begins")
+    if isinstance(auth, AuthSettings):
+        yield from _times(policy, auth)
     if not policy.sound(kind) or auth.type is None:
         return
+    vendor = auth.type.partition("_")[0]
+    if policy.sound(("upstream",)) and policy.settings.upstream != vendor:
+        yield document.problem(kind, f"is for the upstream {vendor}; this policy is for {policy.settings.upstream}")
     for name in _NEEDS[auth.type]:
         path = ("auth", name)
         if policy.sound(path) and not _given(getattr(auth, name)):
-            secret = f" ({name} or {name}_file)" if name in ("private_key", "client_secret", "password") else ""
+            secret = f" ({name} or {name}_file)" if name in _SECRETS else ""
             yield document.problem(path, f"is missing; type {auth.type} needs it{secret}")
-    yield from _private_key(policy)
+    if isinstance(auth, AuthSettings):
+        yield from _private_key(policy, auth)
+        yield from _host(policy, auth)
+
+
+def _times(policy: Checked[Policy], auth: AuthSettings) -> Found:
+    ttl, buffer = ("auth", "ttl"), ("auth", "refresh_buffer")
+    if policy.sound(ttl, buffer) and auth.refresh_buffer >= auth.ttl:
+        text = "must be shorter than auth.ttl; a session would be renewed before it begins"
+        yield policy.document.problem(buffer, text)
+
+
+def _host(policy: Checked[Policy], auth: AuthSettings) -> Found:
     url = ("auth", "token_url")
     if auth.type == "salesforce_client_credentials" and policy.sound(url) and any(h in auth.token_url for h in _SHARED):
         text = "type salesforce_client_credentials needs the My Domain host, such as https://acme.my.salesforce.com/…"
-        yield document.problem(url, text)
+        yield policy.document.problem(url, text)
 
 
 def _given(value: str | SecretStr | None) -> bool:
     return bool(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
-def _private_key(policy: Checked[Policy]) -> Found:
+def _private_key(policy: Checked[Policy], auth: AuthSettings) -> Found:
     path = ("auth", "private_key")
-    auth = policy.settings.auth
-    if not policy.sound(path) or auth is None or auth.type != "salesforce_jwt" or not _given(auth.private_key):
+    if not policy.sound(path) or auth.type != "salesforce_jwt" or not _given(auth.private_key):
         return
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # only here: costly to load
     from cryptography.hazmat.primitives.serialization import load_pem_private_key

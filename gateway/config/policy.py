@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Any, Final
+
+from pydantic import Discriminator, Tag
 
 from gateway.retry.settings import BreakerSettings, RetrySettings
 from gateway.salesforce.settings import AuthSettings, DailySettings
 from gateway.throttle.settings import PolicySettings
+from gateway.whmcs.settings import WhmcsAuth
 from gateway.wire.settings import TlsSettings
 
 LIVE: Final = ("replicas", "rate", "pace", "lanes", "queue", "long_calls", "retry", "breaker", "annotate", "daily")
 """Keys of a policy that a reload puts in force, besides the secrets in `auth`; what else has changed waits for a
 restart."""
+
+
+def _vendor(auth: Any) -> str:
+    """Return whose credentials a section holds, by its type; without one, by its keys."""
+    if not isinstance(auth, dict):
+        return "whmcs" if isinstance(auth, WhmcsAuth) else "salesforce"
+    keys = () if "type" in auth else WhmcsAuth.SECRETS
+    return "whmcs" if auth.get("type") == "whmcs" or any(key in auth for key in keys) else "salesforce"
+
+
+Auth = Annotated[
+    Annotated[AuthSettings, Tag("salesforce")] | Annotated[WhmcsAuth, Tag("whmcs")], Discriminator(_vendor)
+]
 
 
 class Policy(PolicySettings):
@@ -23,7 +39,7 @@ class Policy(PolicySettings):
     """Whether answers tell where the time went (`Server-Timing`)."""
     tls: TlsSettings | None = None
     daily: DailySettings | None = None
-    auth: AuthSettings | None = None
+    auth: Auth | None = None
 
     @property
     def on(self) -> bool:

@@ -37,6 +37,7 @@ from gateway.tokens.events import (
     NothingBrought,
     ReuseDetected,
 )
+from gateway.whmcs.events import CredentialsRefused
 
 MAINTENANCE: Final = "Authentication service in maintenance mode"
 REDIS_REQUIRED: Final = "Redis required for token operations but not available"
@@ -55,6 +56,7 @@ LOGGED_IN_AGAIN: Final = "Salesforce re-authentication"
 LOGIN_FAILED: Final = "Salesforce authentication failed"
 USAGE: Final = "Salesforce daily API usage"
 CONCURRENCY: Final = "Salesforce has too many long calls, its lane pauses"
+REFUSED: Final = "WHMCS refuses the credentials, its calls pause"
 
 DIGEST_SECONDS: Final = 60.0
 MOST_KEYS: Final = 1000
@@ -162,6 +164,7 @@ class Journal:
             SessionExpired: lambda e: self._log.info("Salesforce session expired", upstream=e.upstream),
             UsageLevelChanged: self._usage_level,
             ConcurrencyLimited: lambda e: self._log.warning(CONCURRENCY, upstream=e.upstream, pause=round(e.pause, 3)),
+            CredentialsRefused: lambda e: self._log.error(REFUSED, upstream=e.upstream, pause=e.pause),
             Refused: self._gateway_error,
             Crashed: lambda e: self._log.error("Internal error", exc_info=e.error),
         }

@@ -13,9 +13,9 @@ from typing import Final
 from gateway.errors import GatewayError
 from gateway.events import Emit, ignore
 from gateway.exchange import Buffered, Exchange, Handler, Reply, header, read_all, without
+from gateway.peek import peek
 from gateway.salesforce.events import ClientLoginTimedOut
 from gateway.salesforce.expiry import kind_of
-from gateway.peek import peek
 from gateway.salesforce.rewrite import is_soap_login, soap_at, token_answer_at
 
 _START: Final = 64 * 1024

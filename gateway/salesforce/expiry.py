@@ -27,7 +27,6 @@ _WORDS: Final[dict[Kind, re.Pattern[bytes]]] = {
 }
 
 
-
 def kind_of(target: bytes) -> Kind:
     """Return the kind of a call by its target (the path with its query, or absolute-form)."""
     path = target.partition(b"?")[0].lower()

@@ -12,9 +12,9 @@ from typing import Final
 from gateway.codings import decoded, unpacked
 from gateway.errors import GatewayError
 from gateway.exchange import Buffered, Exchange, Handler, Reply, header, without
+from gateway.peek import changed, peek
 from gateway.salesforce.expiry import STATUSES, Kind, expired, kind_of
 from gateway.salesforce.keeper import Keeper
-from gateway.peek import changed, peek
 from gateway.salesforce.rewrite import is_soap_login, soap_with_session, with_session, without_token
 from gateway.salesforce.session import Session
 

@@ -14,8 +14,8 @@ from gateway.codings import decoded
 from gateway.errors import GatewayError
 from gateway.events import Emit, ignore
 from gateway.exchange import Exchange, Handler, Reply, header
-from gateway.salesforce.events import ConcurrencyLimited, UsageLevelChanged, UsageSeen
 from gateway.peek import peek
+from gateway.salesforce.events import ConcurrencyLimited, UsageLevelChanged, UsageSeen
 from gateway.salesforce.settings import DailySettings
 from gateway.salesforce.usage import Backoff, Daily, limit_of, usage
 
