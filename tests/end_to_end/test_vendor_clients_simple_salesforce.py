@@ -51,7 +51,7 @@ async def test_with_the_gateways_session(
     start_gateway: StartGateway, client: aiohttp.ClientSession, tls: dict[str, str], http: requests.Session, call: Call
 ) -> None:
     """Each API works with a session that the gateway holds, of which the client knows nothing."""
-    async with organisation() as org:
+    async with organisation(bulk_page_records=5) as org:
         gateway = await start_gateway({"salesforce": policy(org, tls=tls)}, log={"level": "debug"})
         await asyncio.to_thread(lambda: call(with_gateways_session(gateway, http)))
         assert org.salesforce.report(60)["logins"]["count"] == 1
@@ -69,7 +69,7 @@ async def test_sessions_that_end_at_random(
     seed: int,
 ) -> None:
     """However often the session ends, no call of any API fails, and each end costs one login."""
-    async with organisation(expire_probability=0.4, expire_spares=1, seed=seed) as org:
+    async with organisation(bulk_page_records=5, expire_probability=0.4, expire_spares=1, seed=seed) as org:
         gateway = await start_gateway({"salesforce": policy(org, tls=tls)}, log={"level": "debug"})
         await asyncio.to_thread(lambda: [call(with_gateways_session(gateway, http)) for _ in range(2)])
         report = org.salesforce.report(60)
@@ -89,7 +89,7 @@ async def test_many_at_once(start_gateway: StartGateway, client: aiohttp.ClientS
             for _ in range(10):
                 assert len(names(connected)) == 12
 
-    async with organisation(expire_probability=0.03, expire_spares=1, latency=0.005) as org:
+    async with organisation(bulk_page_records=5, expire_probability=0.03, expire_spares=1, latency=0.005) as org:
         gateway = await start_gateway({"salesforce": policy(org, tls=tls)})
         await asyncio.gather(*(asyncio.to_thread(talk, gateway) for _ in range(10)))
         seen = await metrics(client, gateway)
@@ -108,7 +108,7 @@ async def test_with_a_session_of_its_own(
     call: Call,
 ) -> None:
     """In pass-through it logs in through the gateway, by SOAP or OAuth, and stays there for each API."""
-    async with organisation() as org:
+    async with organisation(bulk_page_records=5) as org:
         gateway = await start_gateway({"salesforce": policy(org, auth=None, tls=tls)}, log={"level": "debug"})
         here = gateway.addresses["salesforce"]
 
@@ -150,7 +150,7 @@ async def test_every_login(
 ) -> None:
     """Whichever way it logs in, it stays at the gateway, also at one that has a session; when its own has ended, it
     logs in again, or need not."""
-    async with organisation() as org:
+    async with organisation(bulk_page_records=5) as org:
         changes = {} if held else {"auth": None}
         gateway = await start_gateway({"salesforce": policy(org, tls=tls, **changes)}, log={"level": "debug"})
 
