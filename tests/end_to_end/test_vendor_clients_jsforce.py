@@ -62,17 +62,17 @@ async def test_with_the_gateways_session(
 
 
 @pytest.mark.parametrize("exercise", [name for name in SEEN if name != "expiry"])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("probability", [0.3, 1.0])
 async def test_sessions_that_end_at_random(
-    start_gateway: StartGateway, client: aiohttp.ClientSession, exercise: str, seed: int
+    start_gateway: StartGateway, client: aiohttp.ClientSession, exercise: str, probability: float
 ) -> None:
-    """However often the session ends, no call of any API fails or hangs, an upload that meets a 401 included: the
-    gateway sends it again from memory, where the client would wait for ever."""
-    async with organisation(expire_probability=0.4, expire_spares=1, seed=seed) as org:
+    """However often the session ends, be it after each call, no call of any API fails or hangs; an upload that meets a
+    401, for which the client would wait for ever, is sent again from memory."""
+    async with organisation(expire_probability=probability, expire_spares=1) as org:
         gateway = await start_gateway({"salesforce": policy(org)}, log={"level": "debug"})
         assert _differs(await run(exercise, gateway.url("salesforce")), exercise) == {}
         seen = await metrics(client, gateway)
         ends = seen["gateway_salesforce_session_expired_total"]
-        assert 0 < ends <= sum(org.salesforce.report(60)["expired_answers"].values())
-        assert seen['gateway_salesforce_auth_total{reason="expired",result="ok"}'] == ends
+        assert int(probability) <= ends <= sum(org.salesforce.report(60)["expired_answers"].values())
+        assert seen.get('gateway_salesforce_auth_total{reason="expired",result="ok"}', 0.0) == ends
         assert await tells_no_secret(client, gateway)
