@@ -15,8 +15,8 @@ from tests.support.process import GatewayProcess
 
 
 def organisation(**behaviour: Any) -> Services:
-    """Return a simulated Salesforce that is as quick as it can be, with five records on a page."""
-    quick = {"latency": 0, "long_latency": 0, "login_latency": 0, "job_seconds": 0, "bulk_page_records": 5}
+    """Return a simulated Salesforce that is as quick as it can be."""
+    quick = {"latency": 0, "long_latency": 0, "login_latency": 0, "job_seconds": 0}
     return Services(only=("salesforce",), salesforce=Salesforce(**(quick | behaviour)))
 
 

@@ -13,14 +13,18 @@ from simple_salesforce import Salesforce
 
 from gateway.demo.salesforce_key import private_pem
 from tests.demo import simple_salesforce_client as login
-from tests.demo.simple_salesforce_calls import CALLS, metadata, names
+from tests.demo.simple_salesforce_calls import CALLS, names
 from tests.end_to_end.conftest import StartGateway
 from tests.end_to_end.salesforce_org import metrics, organisation, policy, tells_no_secret
 from tests.support.process import GatewayProcess
 from tests.support.tls import Authority
 
-Call = Callable[[Salesforce], None]
-each_api = pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
+LOGINS: tuple[tuple[str, Callable[[requests.Session], Salesforce]], ...] = (
+    ("soap", login.with_security_token),
+    ("password", login.with_password),
+    ("client_credentials", login.with_client_credentials),
+    ("jwt_bearer", lambda http: login.with_key(http, private_pem())),
+)
 
 
 @pytest.fixture
@@ -46,35 +50,37 @@ def with_gateways_session(gateway: GatewayProcess, http: requests.Session) -> Sa
     return Salesforce(instance=here, session_id="hush-own-token", version=login.VERSION, session=http)
 
 
-@each_api
 async def test_with_the_gateways_session(
-    start_gateway: StartGateway, client: aiohttp.ClientSession, tls: dict[str, str], http: requests.Session, call: Call
+    start_gateway: StartGateway, client: aiohttp.ClientSession, tls: dict[str, str], http: requests.Session
 ) -> None:
     """Each API works with a session that the gateway holds, of which the client knows nothing."""
-    async with organisation() as org:
+    async with organisation(bulk_page_records=5) as org:
         gateway = await start_gateway({"salesforce": policy(org, tls=tls)}, log={"level": "debug"})
-        await asyncio.to_thread(lambda: call(with_gateways_session(gateway, http)))
+        connected = with_gateways_session(gateway, http)
+        for call in CALLS:
+            await asyncio.to_thread(call, connected)
         assert org.salesforce.report(60)["logins"]["count"] == 1
         assert await tells_no_secret(client, gateway)
 
 
-@each_api
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("probability", [0.3, 1.0])
 async def test_sessions_that_end_at_random(
     start_gateway: StartGateway,
     client: aiohttp.ClientSession,
     tls: dict[str, str],
     http: requests.Session,
-    call: Call,
-    seed: int,
+    probability: float,
 ) -> None:
-    """However often the session ends, no call of any API fails, and each end costs one login."""
-    async with organisation(expire_probability=0.4, expire_spares=1, seed=seed) as org:
+    """However often the session ends, be it after each call, no call of any API fails, and each end costs one login."""
+    async with organisation(bulk_page_records=5, expire_probability=probability, expire_spares=1) as org:
         gateway = await start_gateway({"salesforce": policy(org, tls=tls)}, log={"level": "debug"})
-        await asyncio.to_thread(lambda: [call(with_gateways_session(gateway, http)) for _ in range(2)])
+        connected = with_gateways_session(gateway, http)
+        for call in CALLS * 2:
+            await asyncio.to_thread(call, connected)
         report = org.salesforce.report(60)
         ends = sum(report["expired_answers"].values())
-        assert report["logins"]["count"] == 1 + ends >= 2
+        assert set(report["expired_answers"]) == {"rest", "bulk1_json", "bulk2", "soap"}
+        assert report["logins"]["count"] == 1 + ends
         assert (await metrics(client, gateway))["gateway_salesforce_session_expired_total"] == ends
         assert await tells_no_secret(client, gateway)
 
@@ -89,7 +95,7 @@ async def test_many_at_once(start_gateway: StartGateway, client: aiohttp.ClientS
             for _ in range(10):
                 assert len(names(connected)) == 12
 
-    async with organisation(expire_probability=0.03, expire_spares=1, latency=0.005) as org:
+    async with organisation(bulk_page_records=5, expire_probability=0.03, expire_spares=1, latency=0.005) as org:
         gateway = await start_gateway({"salesforce": policy(org, tls=tls)})
         await asyncio.gather(*(asyncio.to_thread(talk, gateway) for _ in range(10)))
         seen = await metrics(client, gateway)
@@ -98,17 +104,16 @@ async def test_many_at_once(start_gateway: StartGateway, client: aiohttp.ClientS
         assert await tells_no_secret(client, gateway)
 
 
-@each_api
-@pytest.mark.parametrize("log_in", [login.with_security_token, login.with_password], ids=["soap", "oauth"])
+@pytest.mark.parametrize(("grant", "log_in"), LOGINS[:2])
 async def test_with_a_session_of_its_own(
     start_gateway: StartGateway,
     client: aiohttp.ClientSession,
     tls: dict[str, str],
+    grant: str,
     log_in: Callable[[requests.Session], Salesforce],
-    call: Call,
 ) -> None:
     """In pass-through it logs in through the gateway, by SOAP or OAuth, and stays there for each API."""
-    async with organisation() as org:
+    async with organisation(bulk_page_records=5) as org:
         gateway = await start_gateway({"salesforce": policy(org, auth=None, tls=tls)}, log={"level": "debug"})
         here = gateway.addresses["salesforce"]
 
@@ -116,11 +121,12 @@ async def test_with_a_session_of_its_own(
             with login.session(f"https://{here}") as http:
                 connected = log_in(http)
                 assert connected.sf_instance == here
-                call(connected)
+                for call in CALLS:
+                    call(connected)
 
         await asyncio.to_thread(talk)
         report = org.salesforce.report(60)
-        assert report["logins"]["count"] == 1
+        assert report["logins"]["by_grant"] == {grant: 1}
         answered = [value for name, value in (await metrics(client, gateway)).items() if _of_salesforce(name)]
         assert sum(answered) == report["calls"]
         assert await tells_no_secret(client, gateway)
@@ -130,39 +136,23 @@ def _of_salesforce(sample: str) -> bool:
     return sample.startswith("gateway_upstream_responses_total{") and 'upstream="salesforce"' in sample
 
 
-@pytest.mark.parametrize(
-    "log_in",
-    [
-        login.with_security_token,
-        login.with_password,
-        login.with_client_credentials,
-        lambda http: login.with_key(http, private_pem()),
-    ],
-    ids=["soap", "password", "client_credentials", "jwt_bearer"],
-)
-@pytest.mark.parametrize("held", [False, True], ids=["pass_through", "held"])
+@pytest.mark.parametrize("changes", [{"auth": None}, {}], ids=["pass_through", "held"])
 async def test_every_login(
-    start_gateway: StartGateway,
-    client: aiohttp.ClientSession,
-    tls: dict[str, str],
-    log_in: Callable[[requests.Session], Salesforce],
-    held: bool,
+    start_gateway: StartGateway, client: aiohttp.ClientSession, tls: dict[str, str], changes: dict[str, None]
 ) -> None:
     """Whichever way it logs in, it stays at the gateway, also at one that has a session; when its own has ended, it
     logs in again, or need not."""
     async with organisation() as org:
-        changes = {} if held else {"auth": None}
         gateway = await start_gateway({"salesforce": policy(org, tls=tls, **changes)}, log={"level": "debug"})
 
-        def talk() -> None:
+        def talk(log_in: Callable[[requests.Session], Salesforce]) -> None:
             with login.session(f"https://{gateway.addresses['salesforce']}") as http:
                 connected = log_in(http)
                 assert len(names(connected)) == 12
                 org.salesforce.sessions.end_all()
                 assert len(names(connected)) == 12
-                if held:
-                    metadata(connected)
 
-        await asyncio.to_thread(talk)
-        assert org.salesforce.report(60)["expired_answers"] == {"rest": 1}
+        for _, log_in in LOGINS:
+            await asyncio.to_thread(talk, log_in)
+        assert org.salesforce.report(60)["expired_answers"] == {"rest": 4}
         assert await tells_no_secret(client, gateway)
