@@ -42,7 +42,7 @@ def login(url: str, secret: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("found", "kinds"),
     [
-        (policy("whmcs"), []),
+        (policy("crm"), []),
         (policy(), [UsageLayer, ClientLoginLayer]),
         (policy(auth={"timeout": "1s"}), [UsageLayer, ClientLoginLayer]),
         (
@@ -92,3 +92,61 @@ async def test_a_reloaded_secret_is_used_by_the_next_login() -> None:
     assert waits_for_restart(settings(before), settings(policy(auth=login(url + "2", "hush-1")))) == ["policies"]
     await frames.aclose()
     await runner.cleanup()
+
+
+WHMCS = {"type": "whmcs", "identifier": "own", "secret": "hush-1"}
+
+
+def form(content: bytes, target: bytes = b"/includes/api.php") -> Exchange:
+    return Exchange("POST", target, [(b"Content-Type", b"application/x-www-form-urlencoded")], Buffered(content))
+
+
+@pytest.mark.parametrize(
+    "target", [b"/includes/api.php", b"/whmcs/includes/api.php", b"/api.php?x", b"/includes//API%2ephp/", b"/api.php/x"]
+)
+async def test_every_spelling_of_whmcs_api_is_given_credentials(target: bytes) -> None:
+    """Wherever WHMCS is installed, and however the path is written, a call leaves with the gateway's credentials, those
+    of the policy that was read last; calls of anything else leave as they came."""
+    frames, sent = vendor_frames(policy("whmcs", auth=WHMCS), pause=lambda *_: None), []
+
+    async def vendor(exchange: Exchange) -> Reply:
+        assert isinstance(exchange.body, Buffered)
+        sent.append(exchange.body.content)
+        return Reply(200, [], Buffered(b'{"result":"error"}'))
+
+    road = chain([*frames.attempt, *frames.inside], vendor)
+    assert (await road(form(b"a=b", target))).failure == "error"
+    frames.follow(policy("whmcs", auth=WHMCS | {"secret": "hush-2"}))
+    await road(form(b"a=b", target))
+    assert (await road(form(b"a=b", b"/other.php"))).failure == ""
+    assert sent == [b"identifier=own&secret=hush-1&a=b", b"identifier=own&secret=hush-2&a=b", b"a=b"]
+
+
+async def test_without_credentials_of_its_own_the_gateway_changes_nothing() -> None:
+    """A policy without `auth` passes the client's credentials on, and reads what the answer means all the same."""
+    frames, exchange = (
+        vendor_frames(policy("whmcs"), pause=lambda *_: None),
+        form(b"action=AddOrder&secret=hush-theirs"),
+    )
+
+    async def vendor(exchange: Exchange) -> Reply:
+        return Reply(200, [], Buffered(b'{"result":"error"}'))
+
+    assert (await chain([*frames.attempt, *frames.inside], vendor)(exchange)).failure == "error"
+    assert isinstance(exchange.body, Buffered)
+    assert exchange.body.content == b"action=AddOrder&secret=hush-theirs"
+
+
+@pytest.mark.parametrize(
+    ("exchange", "may"),
+    [
+        (form(b"action=GetClients"), True),
+        (form(b"action=AddOrder"), False),
+        (form(b"action=GetClients", b"/other.php"), False),
+        (Exchange("GET", b"/other.php"), True),
+        (Exchange("GET", b"/includes/api.php?action=AddOrder"), False),
+    ],
+)
+def test_what_may_be_sent_again(exchange: Exchange, may: bool) -> None:
+    """A call of WHMCS's API goes by its action, whatever its method; anything else by its method."""
+    assert vendor_frames(policy("whmcs"), pause=lambda *_: None).may_retry(exchange) is may
