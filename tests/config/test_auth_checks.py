@@ -6,6 +6,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from gateway.salesforce.settings import AuthSettings
+from gateway.whmcs.settings import WhmcsAuth
 from tests.config.support import GOOD_POLICY, Place
 from tests.support.tls import Authority
 
@@ -93,6 +95,41 @@ def test_times_from_the_environment(place: Place) -> None:
     environ = {"SF_AUTH_TIMEOUT_MS": "1500", "SF_TOKEN_TTL_MS": "2500", "SF_TOKEN_REFRESH_BUFFER_MS": "500"}
     for text in ("", CREDENTIALS):
         auth = place.policy(SALESFORCE + text).load(environ).settings.policies[0].auth
-        assert auth is not None
+        assert isinstance(auth, AuthSettings)
         assert (auth.timeout, auth.ttl, auth.refresh_buffer) == (1.5, 2.5, 0.5)
     assert place.problems({"SF_TOKEN_TTL_MS": "1000"}) != []
+
+
+WHMCS = GOOD_POLICY.replace("upstream: crm", "upstream: whmcs")
+
+
+def test_whmcs_credentials_from_files(place: Place) -> None:
+    """Each credential may be in a file, which is watched; its variable then has no say."""
+    for name in ("identifier", "secret", "accesskey"):
+        (place.folder / "policies").mkdir(exist_ok=True)
+        (place.folder / "policies" / name).write_text(f"hush-{name}\n")
+    text = "auth: {type: whmcs, identifier_file: identifier, secret_file: secret, accesskey_file: accesskey}\n"
+    loaded = place.policy(WHMCS + text).load({"WHMCS_SECRET": "hush-other"})
+    auth = loaded.settings.policies[0].auth
+    assert isinstance(auth, WhmcsAuth)
+    assert auth.fields == [(name, f"hush-{name}") for name in ("identifier", "secret", "accesskey")]
+    assert place.folder / "policies" / "secret" in loaded.sources
+
+
+def test_whmcs_credentials_from_the_environment(place: Place) -> None:
+    """A type alone takes its variables; without the type, or with an empty one, there is nothing to take."""
+    environ = {"WHMCS_IDENTIFIER": "me", "WHMCS_SECRET": "hush-1", "WHMCS_ACCESSKEY": ""}
+    auth = place.policy(WHMCS + "auth: {type: whmcs}\n").load(environ).settings.policies[0].auth
+    assert isinstance(auth, WhmcsAuth)
+    assert auth.fields == [("identifier", "me"), ("secret", "hush-1")]
+    for text in ("", "auth: null\n"):
+        loaded = place.policy(WHMCS + text).load(environ)
+        assert (loaded.settings.policies[0].auth, loaded.warnings) == (None, ())
+    (line,) = place.policy(WHMCS + "auth: {type: whmcs, identifier: you, secret: s}\n").warnings({"WHMCS_SECRET": "x"})
+    assert "WHMCS_SECRET is set but has no effect" in line
+
+
+def test_salvage_of_whmcs_credentials(place: Place) -> None:
+    """One mistake in the section hides no other."""
+    found = place.policy(WHMCS + "auth: {type: whmcs, identifier: [1], bogus: 1}\n").problems()
+    assert [line.split(": ")[1] for line in found] == ["auth.secret", "auth.identifier", "auth.bogus"]
