@@ -61,7 +61,7 @@ async def test_read_write_error_and_wrong_address(
     start_gateway: StartGateway, client: aiohttp.ClientSession, vendor: Services
 ) -> None:
     """An unmodified client reads, writes, and tells errors and a wrong address apart, as straight at WHMCS; only the
-    gateway's credentials arrive; an error with status 200 is counted as one; nothing tells a credential or anything else of a form."""
+    gateway's credentials arrive; an error with status 200 is counted as one; nothing tells anything of a form."""
     gateway = await start_gateway({"whmcs": policy(vendor)}, log={"level": "debug"})
 
     def conversation(whmcs: Client) -> None:
