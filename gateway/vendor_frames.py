@@ -12,8 +12,10 @@ from typing import Any
 from gateway.clock import SYSTEM, Clock
 from gateway.config.policy import Policy
 from gateway.events import Emit, ignore
-from gateway.exchange import Layer
+from gateway.exchange import Exchange, Layer
+from gateway.retry.breaker_layer import Failed, status_failed
 from gateway.salesforce.client_login import ClientLoginLayer
+from gateway.salesforce.expiry import kind_of
 from gateway.salesforce.keeper import Keeper
 from gateway.salesforce.layers import CredentialsLayer, SessionLayer
 from gateway.salesforce.settings import AuthSettings
@@ -34,6 +36,7 @@ class Frames:
         attempt: around each attempt, outside the throttle.
         inside: inside the throttle.
         run: what runs for as long as the gateway does.
+        failed: whether an answer says that the vendor fails.
         follow: puts in force what a policy that was read again says; secrets count from the next login on.
         aclose: closes what the frames have opened.
     """
@@ -42,6 +45,7 @@ class Frames:
     attempt: list[Layer] = field(default_factory=list)
     inside: list[Layer] = field(default_factory=list)
     run: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
+    failed: Failed = status_failed
     follow: Callable[[Policy], None] = lambda policy: None
     aclose: Callable[[], Awaitable[None]] = _nothing
 
@@ -72,5 +76,10 @@ def _salesforce(policy: Policy, pause: PauseLane, emit: Emit, clock: Clock) -> F
         if keeper is not None and found.auth is not None:
             keeper.renew(found.auth)
 
-    frames.follow = follow
+    frames.failed, frames.follow = _salesforce_failed, follow
     return frames
+
+
+def _salesforce_failed(exchange: Exchange, status: int) -> bool:
+    """Whether Salesforce fails; its SOAP APIs answer 500 to whatever they refuse."""
+    return status_failed(exchange, status) and not (status == 500 and kind_of(exchange.target) == "soap")

@@ -58,6 +58,14 @@ async def test_frames(found: Policy, kinds: list[type]) -> None:
     await frames.aclose()
 
 
+async def test_a_fault_is_no_failure() -> None:
+    """Salesforce's SOAP APIs answer 500 to a call that they refuse, which says nothing against Salesforce."""
+    failed = vendor_frames(policy(), pause=lambda *_: None).failed
+    soap, rest = Exchange("POST", b"/services/Soap/u/62.0"), Exchange("GET", b"/services/data")
+    assert [failed(soap, 500), failed(soap, 503), failed(rest, 500), failed(rest, 404)] == [False, True, True, False]
+    assert vendor_frames(policy("whmcs"), pause=lambda *_: None).failed(soap, 500)
+
+
 async def test_a_reloaded_secret_is_used_by_the_next_login() -> None:
     """New secrets wait for no restart, and are not told of as if they did; other keys of a policy do."""
     sent: list[str] = []
