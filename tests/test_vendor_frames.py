@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.config import FileSettings, GatewaySettings
 from gateway.config.policy import Policy
+from gateway.errors import GatewayError
 from gateway.exchange import Buffered, Exchange, Reply, chain
 from gateway.reload import waits_for_restart
 from gateway.salesforce.client_login import ClientLoginLayer
@@ -56,6 +57,25 @@ async def test_frames(found: Policy, kinds: list[type]) -> None:
     frames = vendor_frames(found, pause=lambda *_: None)
     assert [type(layer) for layer in (*frames.before, *frames.attempt, *frames.inside)] == kinds
     await frames.aclose()
+
+
+async def test_a_reloaded_guard_counts_at_once() -> None:
+    """What a policy says of the day's calls, and of the header that tells a priority, waits for no restart."""
+    frames = vendor_frames(policy(), pause=lambda *_: None)
+
+    async def vendor(_: Exchange) -> Reply:
+        return Reply(200, [(b"Sforce-Limit-Info", b"api-usage=97/100")])
+
+    road = chain(frames.before, vendor)
+    urgent = [(b"X-Urgency", b"high")]
+    assert (await road(Exchange("GET", b"/services/data"))).status == 200
+    after = policy(daily={}, queue={"priority_header": "X-Urgency"})
+    frames.follow(after)
+    assert (await road(Exchange("GET", b"/services/data"))).status == 200  # it tells what is used
+    with pytest.raises(GatewayError):
+        await road(Exchange("GET", b"/services/data"))
+    assert (await road(Exchange("GET", b"/services/data", urgent))).status == 200
+    assert waits_for_restart(settings(policy()), settings(after)) == []
 
 
 async def test_a_fault_is_no_failure() -> None:
