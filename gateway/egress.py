@@ -176,7 +176,12 @@ def egress(
     breaker = None
     if policy.breaker is not None:
         breaker = BreakerLayer(
-            name, policy.breaker, lane_of=lambda exchange: throttle.lane_of(exchange), emit=emit, clock=clock
+            name,
+            policy.breaker,
+            lane_of=lambda exchange: throttle.lane_of(exchange),
+            failed=frames.failed,
+            emit=emit,
+            clock=clock,
         )
     retry = []
     if policy.retry is not None:

@@ -13,9 +13,11 @@ from gateway.clock import SYSTEM, Clock
 from gateway.config.policy import Policy
 from gateway.events import Emit, ignore
 from gateway.exchange import Exchange, Layer
+from gateway.retry.breaker_layer import Failed, status_failed
 from gateway.retry.buffer_layer import BODY_BYTES
 from gateway.retry.layer import idempotent
 from gateway.salesforce.client_login import ClientLoginLayer
+from gateway.salesforce.expiry import kind_of
 from gateway.salesforce.keeper import Keeper
 from gateway.salesforce.layers import CredentialsLayer, SessionLayer
 from gateway.salesforce.settings import AuthSettings
@@ -45,6 +47,7 @@ class Frames:
         inside: inside the throttle.
         may_retry: whether a call that was sent may be sent again.
         run: what runs for as long as the gateway does.
+        failed: whether an answer says that the vendor fails.
         follow: puts in force what a policy that was read again says; secrets count from the next login on.
         aclose: closes what the frames have opened.
     """
@@ -54,6 +57,7 @@ class Frames:
     inside: list[Layer] = field(default_factory=list)
     may_retry: Callable[[Exchange], bool] = idempotent
     run: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
+    failed: Failed = status_failed
     follow: Callable[[Policy], None] = lambda policy: None
     aclose: Callable[[], Awaitable[None]] = _nothing
 
@@ -87,8 +91,13 @@ def _salesforce(policy: Policy, pause: PauseLane, emit: Emit, clock: Clock) -> F
         if keeper is not None and isinstance(found.auth, AuthSettings):
             keeper.renew(found.auth)
 
-    frames.follow = follow
+    frames.failed, frames.follow = _salesforce_failed, follow
     return frames
+
+
+def _salesforce_failed(exchange: Exchange, status: int) -> bool:
+    """Whether Salesforce fails; its SOAP APIs answer 500 to whatever they refuse."""
+    return status_failed(exchange, status) and not (status == 500 and kind_of(exchange.target) == "soap")
 
 
 def _whmcs(policy: Policy, emit: Emit, clock: Clock) -> Frames:

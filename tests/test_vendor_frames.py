@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.config import FileSettings, GatewaySettings
 from gateway.config.policy import Policy
+from gateway.errors import GatewayError
 from gateway.exchange import Buffered, Exchange, Reply, chain
 from gateway.reload import waits_for_restart
 from gateway.salesforce.client_login import ClientLoginLayer
@@ -56,6 +57,33 @@ async def test_frames(found: Policy, kinds: list[type]) -> None:
     frames = vendor_frames(found, pause=lambda *_: None)
     assert [type(layer) for layer in (*frames.before, *frames.attempt, *frames.inside)] == kinds
     await frames.aclose()
+
+
+async def test_a_reloaded_guard_counts_at_once() -> None:
+    """What a policy says of the day's calls, and of the header that tells a priority, waits for no restart."""
+    frames = vendor_frames(policy(), pause=lambda *_: None)
+
+    async def vendor(_: Exchange) -> Reply:
+        return Reply(200, [(b"Sforce-Limit-Info", b"api-usage=97/100")])
+
+    road = chain(frames.before, vendor)
+    urgent = [(b"X-Urgency", b"high")]
+    assert (await road(Exchange("GET", b"/services/data"))).status == 200
+    after = policy(daily={}, queue={"priority_header": "X-Urgency"})
+    frames.follow(after)
+    assert (await road(Exchange("GET", b"/services/data"))).status == 200  # it tells what is used
+    with pytest.raises(GatewayError):
+        await road(Exchange("GET", b"/services/data"))
+    assert (await road(Exchange("GET", b"/services/data", urgent))).status == 200
+    assert waits_for_restart(settings(policy()), settings(after)) == []
+
+
+async def test_a_fault_is_no_failure() -> None:
+    """Salesforce's SOAP APIs answer 500 to a call that they refuse, which says nothing against Salesforce."""
+    failed = vendor_frames(policy(), pause=lambda *_: None).failed
+    soap, rest = Exchange("POST", b"/services/Soap/u/62.0"), Exchange("GET", b"/services/data")
+    assert [failed(soap, 500), failed(soap, 503), failed(rest, 500), failed(rest, 404)] == [False, True, True, False]
+    assert vendor_frames(policy("whmcs"), pause=lambda *_: None).failed(soap, 500)
 
 
 async def test_a_reloaded_secret_is_used_by_the_next_login() -> None:

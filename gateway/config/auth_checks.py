@@ -73,13 +73,14 @@ def _private_key(policy: Checked[Policy], auth: AuthSettings) -> Found:
     path = ("auth", "private_key")
     if not policy.sound(path) or auth.type != "salesforce_jwt" or not _given(auth.private_key):
         return
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # only here: costly to load
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     assert auth.private_key is not None
     try:
         key = load_pem_private_key(auth.private_key.get_secret_value().encode(), None)
-    except (ValueError, TypeError):  # TypeError: encrypted
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: encrypted
         key = None
     if not isinstance(key, RSAPrivateKey):
         yield policy.document.problem(path, "must be an RSA private key in PEM form, without a passphrase")

@@ -10,10 +10,13 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway.exchange import Headers
 from gateway.salesforce.instance import audience
@@ -74,7 +77,7 @@ def request(auth: AuthSettings, wall: float) -> tuple[Headers, bytes]:
     """Return fields and content of the login, at the time `wall` (seconds since the epoch).
 
     Raises:
-        ValueError, jwt.PyJWTError: the private key cannot be used.
+        ValueError, TypeError: the private key cannot be used.
     """
     if auth.type == "salesforce_jwt":
         claims = {
@@ -83,7 +86,7 @@ def request(auth: AuthSettings, wall: float) -> tuple[Headers, bytes]:
             "aud": audience(auth.token_url),
             "exp": int(wall) + ASSERTION_SECONDS,
         }
-        assertion = jwt.encode(claims, _plain(auth.private_key), "RS256")
+        assertion = jwt.encode(claims, _private_key(_plain(auth.private_key)), "RS256")
         form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
     else:
         form = {"client_id": auth.client_id, "client_secret": _plain(auth.client_secret)}
@@ -110,6 +113,15 @@ def read(status: int, content: bytes, trusted: Callable[[str], str]) -> Granted 
     if error in _PASSING or told == "retry your request" or status == 408:
         return Denied("transient", problem)
     return Denied("fatal", problem)
+
+
+@lru_cache(maxsize=4)
+def _private_key(pem: str) -> RSAPrivateKey:
+    """Return the key, which takes 30 ms to be checked, too long for the event loop at each login."""
+    key = load_pem_private_key(pem.encode(), None)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError("not an RSA key")
+    return key
 
 
 def _granted(answer: dict[str, Any], trusted: Callable[[str], str]) -> Granted | Denied:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
-import random
 
 import pytest
 
 from gateway.errors import GatewayError
 from gateway.events import Event
 from gateway.exchange import Body, Buffered, Exchange, Handler, Reply, header
-from gateway.salesforce.events import LoginFinished, SessionExpired
+from gateway.salesforce.events import SessionExpired
 from gateway.throttle.layer import ThrottleLayer
 from gateway.throttle.settings import PolicySettings
-from tests.salesforce.samples import BUFFER, ORIGIN, TIMEOUT, TTL, Endpoint, Org, keeper, query, road, status
+from tests.salesforce.samples import ORIGIN, TIMEOUT, Endpoint, Org, keeper, query, road, status
 from tests.salesforce.test_expiry import NOT_FOR_REST, SOAP
 from tests.salesforce.test_keeper import running
 from tests.salesforce.test_rewrite import ENVELOPE, LOGIN
@@ -321,39 +319,3 @@ async def test_a_client_that_logs_in_by_itself_is_let_through() -> None:
         own = query(target=b"/services/oauth2/token")
         assert await status(road(kept, org), own) == 200
     assert org.calls == [(None, "hush-own")]
-
-
-@virtual
-async def test_a_day_of_mixed_traffic() -> None:
-    """Over 24 hours, with sessions that end at random, no call fails, and logins are at most one a renewal period and
-    one an expiry."""
-    events: list[Event] = []
-    endpoint = Endpoint()
-    org = Org(endpoint)
-    chance = random.Random(7)
-    endings = 0
-    async with running(keeper(endpoint, events)) as kept:
-        handler = road(kept, org, throttle())
-        began = asyncio.get_running_loop().time()
-
-        async def client() -> None:
-            while asyncio.get_running_loop().time() - began < 86_400:
-                assert await status(handler, query()) == 200
-                await asyncio.sleep(chance.expovariate(1 / 60))
-
-        async def administrator() -> None:
-            nonlocal endings
-            while True:
-                await asyncio.sleep(chance.expovariate(1 / 3600))
-                endings += 1
-                endpoint.good.clear()
-
-        ending = asyncio.create_task(administrator())
-        await asyncio.gather(*(client() for _ in range(10)))
-        ending.cancel()
-        time = asyncio.get_running_loop().time() - began
-    expiries = sum(isinstance(event, SessionExpired) for event in events)
-    assert 10 < expiries <= endings
-    assert len(endpoint.logins) <= -(-time // (TTL - BUFFER)) + expiries
-    assert all(event.result == "ok" for event in events if isinstance(event, LoginFinished))
-    assert "hush" not in json.dumps([repr(event) for event in events])
