@@ -3,7 +3,7 @@ PYTHON  ?= python3
 BIN     := .venv/bin
 STAMP   := .venv/.stamp
 
-.PHONY: setup run test soak check bench lock format clean
+.PHONY: setup run test soak clients check bench lock format clean
 
 setup: $(STAMP)
 
@@ -21,8 +21,17 @@ $(STAMP): requirements/dev.lock pyproject.toml
 run: $(STAMP)
 	@exec $(BIN)/gateway demo $(if $(BACKEND),--backend $(BACKEND))
 
-test: $(STAMP)
+test: $(STAMP) clients
 	@$(BIN)/python -m pytest -q $(ARGS)
+
+# The vendors' JavaScript clients that the suite runs, where npm is there; without them their tests are skipped.
+CLIENTS := tests/clients/node_modules/.package-lock.json
+clients: $(if $(shell command -v npm 2>/dev/null),$(CLIENTS))
+
+$(CLIENTS): tests/clients/package-lock.json
+	@echo "Installing tests/clients/package-lock.json (once) ..."
+	@npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --silent && touch $@ || \
+	  echo "npm could not install them: the tests of jsforce are skipped"
 
 # The crash and scale tests in their long form: minutes, not seconds.
 soak: $(STAMP)
@@ -49,4 +58,4 @@ lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra demo --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -95,7 +95,7 @@ class Gateway:
         tokens = loaded.settings.file.tokens
         self._keys = Keys(tokens) if tokens.enabled else None
         self.reload = Reload(loaded, self._prepare_reload, self._metrics)
-        upstreams = [policy.upstream for policy in self._settings.policies if policy.base_url]
+        upstreams = [policy.upstream for policy in self._settings.policies if policy.on]
         self._recorder = Recorder(self._metrics, ["backend", *upstreams])
         self._journal = Journal(clock, strict=tokens.require_redis)
         self._background: list[Work] = [partial(watch_lag, self._metrics, clock), self.reload.run]
@@ -115,7 +115,7 @@ class Gateway:
         """
         file = self._settings.file
         url = file.redis.url
-        fleets = any(policy.base_url and policy.scope == "fleet" for policy in self._settings.policies)
+        fleets = any(policy.on and policy.scope == "fleet" for policy in self._settings.policies)
         tokens = file.tokens.enabled or file.tokens.require_redis
         # A fleet whose Redis would be this process's own is one replica: its limits need no books.
         if not tokens and (url == EMBEDDED or not fleets):
@@ -144,7 +144,7 @@ class Gateway:
         file = self._settings.file
         health = Health(self._redis_state)
         for policy in self._settings.policies:
-            if policy.base_url:  # else it is off; the configuration's warnings have said so
+            if policy.on:  # else it is off; the configuration's warnings have said so
                 self._egresses.append(self._egress(policy))
         return Parts(
             ingress=Door("ingress", self._ingress_listener(), file.ingress.listen),
@@ -236,7 +236,7 @@ class Gateway:
         fleet = RedisFleet(redis, policy.upstream, prefix) if redis is not None and policy.scope == "fleet" else None
         shape = self._settings.file.ingress.errors
         egress = Egress(policy, fleet, self._room, self._metrics, shape, self.emit, self._clock)
-        self._background.append(egress.throttle.throttle.run)
+        self._background += egress.run
         self._stack.push_async_callback(egress.aclose)
         return egress
 

@@ -29,6 +29,7 @@ from gateway.throttle.lanes import lane_selector
 from gateway.throttle.layer import ThrottleLayer
 from gateway.throttle.redis_fleet import RedisFleet
 from gateway.throttle.sharing import Sharing
+from gateway.vendor_frames import Frames, vendor_frames
 from gateway.wire.routes import any_of
 from gateway.wire.server import Listener
 from gateway.wire.settings import LimitSettings
@@ -39,6 +40,9 @@ log = structlog.stdlib.get_logger("gateway")
 
 class Egress:
     """One upstream: its limits, and the way to it, which follow its policy when that is read again.
+
+    Attributes:
+        run: what runs for as long as the gateway does.
 
     Args:
         policy: the upstream's.
@@ -68,7 +72,9 @@ class Egress:
             clock=clock,
             sharing=Sharing(policy, fleet, fleet.listen, clock) if fleet else None,
         )
-        self._vendor = VendorUpstream(policy.upstream, policy.base_url, emit, clock)
+        self._vendor = VendorUpstream(policy.upstream, policy.address, emit, clock)
+        self._frames = vendor_frames(policy, pause=self._pause, emit=emit, clock=clock)
+        self.run = [self.throttle.throttle.run, *self._frames.run]
         self._room, self._metrics, self._shape, self._emit, self._clock = room, metrics, shape, emit, clock
         self._handler = self._chain()
         self._watched: frozenset[str] = frozenset()
@@ -77,9 +83,9 @@ class Egress:
 
     def door(self, limits: LimitSettings) -> Door:
         """Return the listener for the backend's calls, and where it is bound."""
-        name = self.policy.upstream
+        name, tls = self.policy.upstream, self.policy.tls
         key = f"policies/{name}: listen"
-        listener = Listener(name, self.handle, forwarding=None, limits=limits, idle_timeout=None, key=key)
+        listener = Listener(name, self.handle, forwarding=None, limits=limits, idle_timeout=None, key=key, tls=tls)
         return Door(name, listener, self.policy.listen)
 
     async def handle(self, exchange: Exchange) -> Reply:
@@ -90,6 +96,7 @@ class Egress:
         """Put what has changed in this upstream's policy in force: who waits keeps the place, what runs goes on."""
         for policy in policies:
             if policy.upstream == self.policy.upstream:
+                self._frames.follow(policy)
                 found = {key: getattr(policy, key) for key in LIVE}
                 if any(getattr(self.policy, key) != value for key, value in found.items()):
                     self._adapt(self.policy.model_copy(update=found))
@@ -97,6 +104,7 @@ class Egress:
     async def aclose(self) -> None:
         """Take leave of the fleet, and close every connection."""
         await self.throttle.throttle.part()
+        await self._frames.aclose()
         await self._vendor.aclose()
 
     def _adapt(self, policy: Policy) -> None:
@@ -111,6 +119,7 @@ class Egress:
         return egress(
             self.policy,
             self.throttle,
+            self._frames,
             self._vendor.handle,
             self._room,
             self._metrics,
@@ -118,6 +127,10 @@ class Egress:
             self._emit,
             self._clock,
         )
+
+    def _pause(self, exchange: Exchange, seconds: float) -> None:
+        """Send nothing more in the lane of a call for a while."""
+        self.throttle.throttle.pause(self.throttle.lane_of(exchange), seconds)
 
     def _watch(self) -> None:
         """Have the gauges of lanes that are new."""
@@ -150,6 +163,7 @@ def _announce(policy: Policy) -> None:
 def egress(
     policy: Policy,
     throttle: ThrottleLayer,
+    frames: Frames,
     vendor: Handler,
     room: Room,
     metrics: Metrics,
@@ -157,17 +171,22 @@ def egress(
     emit: Emit = ignore,
     clock: Clock = SYSTEM,
 ) -> Handler:
-    """Return the way through the layers of `policy` to `vendor`; `room` is what all request contents share."""
+    """Return the way to `vendor` through the layers of `policy` and `frames`; all contents share `room`."""
     name = policy.upstream
     breaker = None
     if policy.breaker is not None:
         breaker = BreakerLayer(
-            name, policy.breaker, lane_of=lambda exchange: throttle.lane_of(exchange), emit=emit, clock=clock
+            name,
+            policy.breaker,
+            lane_of=lambda exchange: throttle.lane_of(exchange),
+            failed=frames.failed,
+            emit=emit,
+            clock=clock,
         )
     retry = []
     if policy.retry is not None:
-        may_go = _may_go(throttle, breaker)
-        retry.append(RetryLayer(name, policy.retry, may_go=may_go, emit=emit, clock=clock))
+        may_go, may_retry = _may_go(throttle, breaker), frames.may_retry
+        retry.append(RetryLayer(name, policy.retry, may_retry=may_retry, may_go=may_go, emit=emit, clock=clock))
         for reason in (*map(str, policy.retry.statuses), *REASONS):
             metrics.upstream_retries_total.labels(name, reason)
     metrics.breaker_open.labels(name).set_function(lambda: breaker is not None and breaker.open)
@@ -176,10 +195,13 @@ def egress(
         *([ServerTimingLayer()] if policy.annotate else []),
         RescueLayer(name, shape, emit),
         *([BreakerDoor(breaker)] if breaker else []),
+        *frames.before,
         BufferLayer(room),
         *retry,
+        *frames.attempt,
         *([breaker] if breaker else []),
         throttle,
+        *frames.inside,
     ]
     return chain(layers, vendor)
 

@@ -115,6 +115,11 @@ async def read_all(body: Body, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+Failure = Literal["", "error", "refused", "unauthenticated"]
+"""What an answer tells besides its status: nothing; that the call failed; that this caller may not make it; that its
+credentials are wrong. The last two are final: another attempt does no good."""
+
+
 class Tunnel(Protocol):
     """The upstream's side of a connection that was upgraded (RFC 9110 section 7.8): bytes both ways."""
 
@@ -145,6 +150,8 @@ class Exchange:
     """Address of the client as told by trusted proxies, else `peer`."""
     scheme: Literal["http", "https"] = "http"
     """The scheme the client used, as told by trusted proxies, else the socket's."""
+    origin: str | None = None
+    """`scheme://host[:port]` to send the call to instead of the upstream's own; set by a frame that knows better."""
     route: str = "other"
     """The configured pattern the request met: the `route` label of the metrics."""
     before_send: Callable[[], Awaitable[None]] | None = None
@@ -178,6 +185,8 @@ class Reply:
     """Set with status 101: after the header section, bytes are carried both ways."""
     error: str = ""
     """The code of the gateway's own error (`maintenance`, …); empty for what an upstream answered."""
+    failure: Failure = ""
+    """Set by a vendor's frame that reads its answers."""
 
 
 Handler = Callable[[Exchange], Awaitable[Reply]]

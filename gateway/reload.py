@@ -4,8 +4,8 @@ The one idea: what is in force gives way only to a whole configuration that is s
 folder's report, SIGHUP or the time that has passed are only occasions to look: a mounted Secret changes by a symbolic
 link beside it (`..data`), and some mounts (`subPath`, network file systems) never report anything.
 
-In force at once are the keys of the tokens and the limits of the policies. What else has changed is named, and waits
-for a restart.
+In force at once are the keys of the tokens, the limits of the policies, and the secrets of logins to vendors. What
+else has changed is named, and waits for a restart.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from watchfiles import awatch
 
 from gateway.config import ConfigInvalid, FileSettings, GatewaySettings, Loaded, Problem
 from gateway.config.document import digest
-from gateway.config.policy import LIVE, Policy
 from gateway.observability.metrics import Metrics
 
 LOOK_SECONDS: Final = 30.0
@@ -136,13 +135,8 @@ def waits_for_restart(running: GatewaySettings, found: GatewaySettings) -> list[
     """Return the sections that differ between two configurations by more than what a reload puts in force."""
     before, after = _rest(running.file), _rest(found.file)
     names = [name for name in FileSettings.model_fields if getattr(before, name) != getattr(after, name)]
-    same = [*map(_lasting, running.policies)] == [*map(_lasting, found.policies)]
+    same = [policy.lasting for policy in running.policies] == [policy.lasting for policy in found.policies]
     return names if same else list(dict.fromkeys([*names, "policies"]))
-
-
-def _lasting(policy: Policy) -> dict[str, object]:
-    """Return what of a policy only a restart changes."""
-    return {key: getattr(policy, key) for key in Policy.model_fields if key not in LIVE}
 
 
 def _rest(file: FileSettings) -> FileSettings:

@@ -23,6 +23,8 @@ PUBLIC: Final[dict[Code, str]] = {
     "upstream-timeout": "The service behind the gateway did not answer in time.",
     "queue-full": "Too many calls are waiting. Please try again later.",
     "queue-timeout": "The call waited too long for its turn. Please try again later.",
+    "auth-failed": "The gateway could not log in to the service.",
+    "auth-timeout": "The login to the service took too long.",
     "breaker-open": "The service behind the gateway fails at present, and is left alone for a while.",
     "invalid-request": "The request is malformed.",
     "invalid-token": "The refresh token is not valid.",

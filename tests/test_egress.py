@@ -15,6 +15,7 @@ from gateway.observability.recorder import Recorder
 from gateway.observability.throttle_gauges import watch_throttle
 from gateway.retry.buffer_layer import Room
 from gateway.throttle.layer import ThrottleLayer
+from gateway.vendor_frames import Frames
 from tests.retry.samples import Pieces, Upstream
 from tests.support.virtual import LoopClock, virtual
 
@@ -39,7 +40,7 @@ class Road:
         watch_throttle(self.metrics, self.throttle.throttle.snapshot)
         self.room = Room()
         self.handle: Handler = egress(
-            settings, self.throttle, upstream, self.room, self.metrics, emit=recorder, clock=clock
+            settings, self.throttle, Frames(), upstream, self.room, self.metrics, emit=recorder, clock=clock
         )
 
     async def call(self, method: str = "GET", body: Body | None = None) -> tuple[int, Headers]:

@@ -14,7 +14,7 @@ import typer
 from gateway import __version__
 from gateway.cli import config as config_verbs
 from gateway.cli import policies, tokens
-from gateway.cli.demo import demo
+from gateway.cli.demo import Vendor, demo
 from gateway.cli.options import ConfigOption
 from gateway.cli.run import run
 
@@ -53,9 +53,14 @@ def _demo(
     backend: Annotated[
         str | None, typer.Option(metavar="URL", help="Your own service, in the place of the demo backend.")
     ] = None,
+    only: Annotated[
+        Vendor | None, typer.Option(help="Only this vendor's simulator: no gateway, no Redis, no backend.")
+    ] = None,
 ) -> None:
     """Serve on 127.0.0.1 with an embedded Redis, a demo backend and simulated vendors."""
-    raise typer.Exit(demo(backend, os.environ))
+    if backend is not None and only is not None:
+        raise typer.BadParameter("a simulator alone has no backend; leave out --backend or --only")
+    raise typer.Exit(demo(backend, only, os.environ))
 
 
 @config_app.command("check")

@@ -31,6 +31,6 @@ def check(config: Path | None, environ: Mapping[str, str], out: TextIO, err: Tex
         return INVALID
     report(loaded.warnings, err)
     policies = loaded.settings.policies
-    on = sum(bool(policy.base_url) for policy in policies)
+    on = sum(policy.on for policy in policies)
     print(f"{path}: OK (policies: {on} on, {len(policies) - on} off)", file=out)
     return VALID

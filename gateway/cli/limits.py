@@ -41,7 +41,7 @@ def show(config: Path | None, output: Output, environ: Mapping[str, str]) -> int
         return VALID
     console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
     for policy, document in pairs:
-        state = "on" if policy.base_url else "off: base_url is empty"
+        state = "on" if policy.on else "off: base_url is empty"
         console.print(Text(f"{policy.upstream} ({state}), {document.file}", style="bold"))
         console.print(_table(policy, document, environ), end="\n\n")
     if not pairs:
@@ -54,7 +54,7 @@ def _as_json(policy: Policy, document: Document, environ: Mapping[str, str]) -> 
     return {
         "upstream": policy.upstream,
         "file": document.file,
-        "on": bool(policy.base_url),
+        "on": policy.on,
         "limits": {dotted(limit.path): limit.value for limit in limits},
         "origins": {dotted(limit.path): document.origin(limit.path, environ) for limit in limits},
     }

@@ -14,6 +14,7 @@ from typing import Any, Final
 from gateway.config.document import Document, Failed, KeyPath
 from gateway.config.expansion import is_text
 from gateway.config.problems import ENVIRONMENT, Problem
+from gateway.config.secret_files import SUFFIX
 
 _WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,12}")
 
@@ -23,7 +24,7 @@ class Variable:
     """An environment variable and its key.
 
     `key` is a path in `config.yaml`, or in the policy of `upstream`, or in its lane `lane`. `default` is given where
-    the key itself has none.
+    the key itself has none. `kind` is the `type` that the mapping around the key must have, None: any.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Variable:
     upstream: str | None = None
     lane: str | None = None
     default: str | None = None
+    kind: str | None = None
 
     @property
     def milliseconds(self) -> bool:
@@ -50,6 +52,12 @@ VARIABLES: Final = (
     Variable("SF_QUEUE_INTERVAL_CAP", ("rate", "cap"), "salesforce", None, "600"),
     Variable("SF_QUEUE_TIMEOUT_MS", ("timeout",), "salesforce", "default", "30000"),
     Variable("SF_QUEUE_LONG_RUNNING_TIMEOUT_MS", ("timeout",), "salesforce", "long_running", "600000"),
+    Variable("SF_AUTH_TIMEOUT_MS", ("auth", "timeout"), "salesforce"),
+    Variable("SF_TOKEN_TTL_MS", ("auth", "ttl"), "salesforce"),
+    Variable("SF_TOKEN_REFRESH_BUFFER_MS", ("auth", "refresh_buffer"), "salesforce"),
+    Variable("WHMCS_IDENTIFIER", ("auth", "identifier"), "whmcs", kind="whmcs"),
+    Variable("WHMCS_SECRET", ("auth", "secret"), "whmcs", kind="whmcs"),
+    Variable("WHMCS_ACCESSKEY", ("auth", "accesskey"), "whmcs", kind="whmcs"),
 )
 """Every variable whose key exists."""
 
@@ -66,6 +74,7 @@ def apply(document: Document, environ: Mapping[str, str], *, policy: bool) -> li
     for variable in VARIABLES:
         path = _locate(variable, document.data) if variable.upstream == upstream else None
         if path is None:
+            problems += _nowhere(variable, document, environ) if variable.upstream == upstream else ()
             continue
         if path in document.values:
             problems += _hidden(variable, path, document, environ)
@@ -91,7 +100,13 @@ def _locate(variable: Variable, data: dict[str, Any]) -> KeyPath | None:
         here = here.get(part, {}) if isinstance(here, dict) else here[part]
         if not isinstance(here, dict | list):
             return None
-    return path if isinstance(here, dict) else None
+    return path if isinstance(here, dict) and _takes(here, variable) else None
+
+
+def _takes(mapping: dict[str, Any], variable: Variable) -> bool:
+    """Whether a mapping is of the variable's kind, and does not name a file in the key's place."""
+    named = f"{variable.key[-1]}{SUFFIX}" in mapping
+    return not named and variable.kind in (None, mapping.get("type"))
 
 
 def _hidden(variable: Variable, path: KeyPath, document: Document, environ: Mapping[str, str]) -> list[Problem]:
@@ -99,6 +114,19 @@ def _hidden(variable: Variable, path: KeyPath, document: Document, environ: Mapp
         return []
     text = f"the environment variable {variable.name} is set but has no effect, because this value does not refer to it"
     return [document.problem(path, text, "warning")]
+
+
+def _nowhere(variable: Variable, document: Document, environ: Mapping[str, str]) -> list[Problem]:
+    section = str(variable.key[0])
+    if (
+        variable.kind
+        or len(variable.key) == 1
+        or document.data.get(section, {}) is not None
+        or not environ.get(variable.name)
+    ):
+        return []
+    text = f"the environment variable {variable.name} is set but has no effect, because {section} is null"
+    return [document.problem((section,), text, "warning")]
 
 
 def _give(variable: Variable, path: KeyPath, document: Document, environ: Mapping[str, str]) -> list[Problem]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from gateway.config.auth_checks import check_auth, check_daily, check_tls
 from gateway.config.document import Document, KeyPath, dotted
 from gateway.config.policy import Policy
 from gateway.config.problems import Problem
@@ -38,8 +39,11 @@ def check_policy(policy: Checked[Policy]) -> Found:
     if policy.sound(("long_calls", "limit"), _LANES):
         yield from _long_calls(policy)
     if policy.sound(("base_url",)):
-        yield from _base_url(document, settings.base_url)
+        yield from _base_url(policy)
     yield from _replicas(policy)
+    yield from check_auth(policy)
+    yield from check_daily(policy)
+    yield from check_tls(policy)
 
 
 def _replicas(policy: Checked[Policy]) -> Found:
@@ -103,8 +107,11 @@ def _long_calls(policy: Checked[Policy]) -> Found:
         yield policy.document.problem(("long_calls", "limit"), text, "warning")
 
 
-def _base_url(document: Document, base_url: str) -> Found:
+def _base_url(policy: Checked[Policy]) -> Found:
+    document, base_url = policy.document, policy.settings.base_url
     if not base_url:
+        if policy.sound(("auth",)) and policy.settings.on:
+            return
         yield document.problem(("base_url",), "is empty: this policy is off, and nothing listens for it", "info")
         return
     parts = urlsplit(base_url)
@@ -139,7 +146,7 @@ def check_shared(config: Checked[FileSettings], policies: Sequence[Checked[Polic
         return
     for policy in policies:
         settings = policy.settings
-        if not policy.sound(("scope",), _REPLICAS, ("base_url",)) or not settings.base_url:
+        if not policy.sound(("scope",), _REPLICAS, ("base_url",)) or not settings.on:
             continue
         if settings.scope == "fleet" and settings.replicas > 1:
             why = f"embedded is refused, because {settings.replicas} replicas of {policy.document.file} do not share it"

@@ -8,9 +8,10 @@ asks first whether what it reads is sound.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateway.config.document import KeyPath
 from gateway.config.schema import fields, kinds
@@ -51,5 +52,6 @@ class _Salvage:
             if isinstance(data, dict) and get_origin(kind) is dict:
                 return {key: self._value(get_args(kind)[1], item, (*path, key)) for key, item in data.items()}
             if isinstance(data, dict) and fields(kind):
-                return self.settings(kind, data, path)
+                with suppress(ValidationError):  # the keys of another member of a union
+                    return self.settings(kind, data, path)
         return None

@@ -43,12 +43,15 @@ class WhmcsCredentials:
 
 @dataclass(frozen=True, slots=True)
 class SalesforceCredentials:
-    """A connected app of Salesforce with its integration user."""
+    """A connected app of Salesforce with its integration user; the app's key is `salesforce_key`."""
 
     client_id: str = "demo-client"
     client_secret: str = "hush-salesforce-secret"  # noqa: S105 (published)
     username: str = "integration@example.com"
     password: str = "hush-salesforce-password"  # noqa: S105 (published)
+    security_token: str = "hush-salesforce-security-token"  # noqa: S105 (published)
+    organization_id: str = "00Dsim000000001"
+    user_id: str = "005sim000000001"
 
 
 WHMCS: Final = WhmcsCredentials()

@@ -1,130 +1,93 @@
-"""The simulated Salesforce's long-running side: Bulk API 2.0 and Bulk API v1 jobs.
+"""What both of the simulated Bulk APIs have in common: jobs, and what becomes of the records that they bring.
 
-The one idea: a job is done `job_seconds` after its data is complete, whoever asks; nothing runs meanwhile. Source:
-Salesforce, Bulk API 2.0 and Bulk API developer guide.
+The one idea: records are changed when they arrive, and a job or batch is told to be done `job_seconds` after its data
+is complete, whoever asks; nothing runs meanwhile. Source: Salesforce, Bulk API 2.0 and Bulk API developer guide.
 """
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from typing import Any
-from xml.sax.saxutils import escape
-
-from aiohttp import web
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from gateway.clock import Clock
-from gateway.demo.salesforce_wire import not_found, read_object, refuse, xml
+from gateway.demo.salesforce_records import Record, Records
+from gateway.demo.salesforce_wire import SalesforceError
+
+QUERIES: Final = ("query", "queryAll")
+_CHANGES: Final = ("insert", "update", "upsert", "delete", "hardDelete")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one record that a job brought; `error` is empty when it worked."""
+
+    record: Record
+    id: str = ""
+    created: bool = False
+    error: str = ""
+    code: str = ""
 
 
 @dataclass(slots=True)
 class Job:
-    """A job. `done_at` is set when its data is complete."""
+    """A job.
 
-    id: str
+    `done_at` is set when its data is complete, `aborted` when somebody gave it up, `error` when its data made no sense.
+    """
+
     operation: str
     object: str
-    received: int = 0
+    content_type: str
+    created_at: str
+    version: float
+    external_id: str = ""
+    delimiter: str = ","
+    query: str = ""
+    id: str = field(default_factory=lambda: f"750{secrets.token_hex(6)}")
     done_at: float | None = None
+    aborted: bool = False
+    error: str = ""
+    outcomes: list[Outcome] = field(default_factory=list)
+    rows: list[Record] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.operation not in (*QUERIES, *_CHANGES):
+            raise SalesforceError(400, "INVALIDOPERATION", f"There is no operation {self.operation!r}")
+
+    @property
+    def failed(self) -> int:
+        """How many records it could not change."""
+        return sum(1 for outcome in self.outcomes if outcome.error)
+
+    def done(self, clock: Clock) -> bool:
+        """Whether it is complete at the moment."""
+        return self.done_at is not None and clock.monotonic() >= self.done_at
 
 
-class Jobs:
-    """Every job of the organisation, of both APIs."""
+def change(records: Records, job: Job, rows: Iterable[Mapping[str, Any]]) -> list[Outcome]:
+    """Carry out a job's operation on each of the rows; one that fails holds up no other."""
+    outcomes = []
+    for row in rows:
+        record = dict(row)
+        try:
+            identity, created = _change(records, job, record)
+            outcomes.append(Outcome(record, identity, created))
+        except SalesforceError as refused:
+            outcomes.append(Outcome(record, error=refused.message, code=refused.code))
+    return outcomes
 
-    def __init__(self, clock: Clock, behaviour: dict[str, float]) -> None:
-        self._clock = clock
-        self._behaviour = behaviour
-        self._jobs: dict[str, Job] = {}
 
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes of both APIs."""
-        v2, v1 = "/services/data/{version}/jobs/{kind:ingest|query}", "/services/async/{version}/job"
-        return [
-            web.post(v2, self._create),
-            web.get(v2 + "/{id}", self._state),
-            web.patch(v2 + "/{id}", self._close),
-            web.put(v2 + "/{id}/batches", self._receive),
-            web.get(v2 + "/{id}/{which:results|successfulResults|failedResults}", self._results),
-            web.post(v1, self._create_v1),
-            web.get(v1 + "/{id}", self._state_v1),
-            web.post(v1 + "/{id}", self._close_v1),
-            web.post(v1 + "/{id}/batch", self._receive_v1),
-        ]
-
-    def _add(self, operation: str, kind: str, complete: bool) -> Job:
-        job = Job(f"750{secrets.token_hex(6)}", operation, kind)
-        self._jobs[job.id] = job
-        if complete:
-            self._complete(job)
-        return job
-
-    def _complete(self, job: Job) -> None:
-        job.done_at = self._clock.monotonic() + self._behaviour["job_seconds"]
-
-    def _find(self, request: web.Request) -> Job:
-        job = self._jobs.get(request.match_info["id"])
-        if job is None:
-            raise not_found()
-        return job
-
-    def _done(self, job: Job) -> bool:
-        return job.done_at is not None and self._clock.monotonic() >= job.done_at
-
-    def _told(self, job: Job) -> dict[str, Any]:
-        state = "Open" if job.done_at is None else "JobComplete" if self._done(job) else "InProgress"
-        return {"id": job.id, "operation": job.operation, "object": job.object, "state": state}
-
-    async def _create(self, request: web.Request) -> web.Response:
-        asked = await read_object(request)
-        query = request.match_info["kind"] == "query"
-        job = self._add(str(asked.get("operation", "query")), str(asked.get("object", "")), complete=query)
-        content = {} if query else {"contentUrl": f"{request.path.lstrip('/')}/{job.id}/batches"}
-        return web.json_response(self._told(job) | content)
-
-    async def _state(self, request: web.Request) -> web.Response:
-        return web.json_response(self._told(self._find(request)))
-
-    async def _close(self, request: web.Request) -> web.Response:
-        job = self._find(request)
-        if (await read_object(request)).get("state") == "UploadComplete":
-            self._complete(job)
-        return web.json_response(self._told(job))
-
-    async def _receive(self, request: web.Request) -> web.Response:
-        job = self._find(request)
-        async for chunk in request.content.iter_any():
-            job.received += len(chunk)
-        return web.Response(status=201)
-
-    async def _results(self, request: web.Request) -> web.Response:
-        if not self._done(self._find(request)):
-            raise refuse(400, "INVALIDJOBSTATE", "The job is not complete")
-        return web.Response(
-            text='"Id","Name"\n"003000000000001","Ada Lovelace"\n',
-            content_type="text/csv",
-            headers={"Sforce-Locator": "null", "Sforce-NumberOfRecords": "1"},
-        )
-
-    async def _create_v1(self, _: web.Request) -> web.Response:
-        return self._job_info(self._add("query", "Contact", complete=False), status=201)
-
-    async def _state_v1(self, request: web.Request) -> web.Response:
-        return self._job_info(self._find(request))
-
-    async def _close_v1(self, request: web.Request) -> web.Response:
-        job = self._find(request)
-        self._complete(job)
-        return self._job_info(job)
-
-    async def _receive_v1(self, request: web.Request) -> web.Response:
-        await self._receive(request)
-        return self._job_info(self._find(request), status=201)
-
-    def _job_info(self, job: Job, status: int = 200) -> web.Response:
-        state = "Open" if job.done_at is None else "Closed"
-        return xml(
-            '<?xml version="1.0" encoding="UTF-8"?><jobInfo xmlns="http://www.force.com/2009/06/asyncapi/dataload">'
-            f"<id>{job.id}</id><operation>{escape(job.operation)}</operation><object>{escape(job.object)}</object>"
-            f"<state>{state}</state><numberBatchesCompleted>{int(self._done(job))}</numberBatchesCompleted></jobInfo>",
-            status=status,
-        )
+def _change(records: Records, job: Job, row: Record) -> tuple[str, bool]:
+    identity = str(row.get("Id") or "")
+    if job.operation == "insert":
+        return records.create(job.object, row), True
+    if job.operation == "update":
+        records.update(job.object, identity, row)
+    elif job.operation == "upsert":
+        name = job.external_id or "Id"
+        return records.upsert(job.object, name, str(row.get(name) or ""), row)
+    else:
+        records.delete(job.object, identity)
+    return identity, False

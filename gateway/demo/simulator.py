@@ -7,21 +7,28 @@ lag of its own event loop beside the counts, so that a reader can tell how far t
 from __future__ import annotations
 
 import asyncio
+import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from pydantic import ValidationError
 
 from gateway.clock import SYSTEM, Clock
+from gateway.demo.behaviour import Behaviour, changed
 from gateway.demo.counter import Arrivals
+from gateway.demo.credentials import Credentials
 
 PREFIX: Final = "/_simulator"
 """Paths below it belong to the simulator, not to the vendor; calls to them are not counted."""
 
 _LAG_SAMPLE: Final = 0.05  # seconds between two looks at the event loop
+_LARGEST_BODY: Final = 150 * 1024 * 1024  # bytes; what Bulk API 2.0 takes for one upload
+
+B = TypeVar("B", bound=Behaviour)
 
 
 @dataclass(slots=True)
@@ -58,15 +65,20 @@ class LoopLag:
             self._timer = None
 
 
-class Simulator(ABC):
+class Simulator(ABC, Generic[B]):
     """A vendor: answers like it, and counts.
 
-    `behaviour` names what can be changed while it runs (`PUT /_simulator/behaviour`), in seconds.
+    Attributes:
+        behaviour: what can be changed while it runs (`PUT /_simulator/behaviour`).
+        credentials: what callers presented, hashed.
+        random: where chance comes from; the same again after a reset.
     """
 
-    def __init__(self, *, clock: Clock = SYSTEM, **behaviour: float) -> None:
+    def __init__(self, behaviour: B, clock: Clock = SYSTEM) -> None:
         self.clock = clock
         self.behaviour = behaviour
+        self.credentials = Credentials()
+        self.random = random.Random(behaviour.seed)  # noqa: S311 (repeatable, on purpose)
         self._arrivals = Arrivals(clock)
         self._classes: dict[str, PathClass] = {}
         self._lag = LoopLag(clock)
@@ -87,13 +99,23 @@ class Simulator(ABC):
     def forget(self) -> None:
         """Forget what the vendor remembers of its callers, at a reset."""
 
+    @abstractmethod
+    def details(self) -> dict[str, Any]:
+        """Return what this vendor adds to the report."""
+
+    async def take_time(self, usual: float) -> None:
+        """Let a call take its `usual` seconds, or `slow_seconds` when chance says so."""
+        slow = self.random.random() < self.behaviour.slow_probability
+        await asyncio.sleep(self.behaviour.slow_seconds if slow else usual)
+
     def application(self) -> web.Application:
         """Return the application that serves the vendor's routes and the simulator's own."""
-        application = web.Application(middlewares=[self._witness()])
+        application = web.Application(middlewares=[self._witness()], client_max_size=_LARGEST_BODY)
         application.cleanup_ctx.append(self._watch_loop)
         application.add_routes(self.routes())
         application.router.add_get(f"{PREFIX}/report", self._report)
         application.router.add_post(f"{PREFIX}/reset", self._reset)
+        application.router.add_get(f"{PREFIX}/behaviour", self._tell)
         application.router.add_put(f"{PREFIX}/behaviour", self._change)
         return application
 
@@ -113,11 +135,15 @@ class Simulator(ABC):
                 for name, seen in sorted(self._classes.items())
             },
             "largest_loop_lag_seconds": round(self._lag.largest, 6),
+            "credentials": self.credentials.report(),
+            **self.details(),
         }
 
     def reset(self) -> None:
         """Count from zero again; calls that are being answered stay in flight."""
         self._arrivals.clear()
+        self.credentials.clear()
+        self.random.seed(self.behaviour.seed)
         self._lag.largest = 0.0
         for seen in self._classes.values():
             seen.calls, seen.in_flight_peak = 0, seen.in_flight
@@ -155,11 +181,13 @@ class Simulator(ABC):
         self.reset()
         return web.Response(status=204)
 
+    async def _tell(self, _: web.Request) -> web.Response:
+        return web.json_response(self.behaviour.model_dump())
+
     async def _change(self, request: web.Request) -> web.Response:
-        changes = await request.json()
-        if not isinstance(changes, dict) or not all(
-            name in self.behaviour and isinstance(value, int | float) and value >= 0 for name, value in changes.items()
-        ):
-            raise web.HTTPBadRequest(text=f"seconds for any of: {', '.join(sorted(self.behaviour))}")
-        self.behaviour |= changes
-        return web.json_response(self.behaviour)
+        try:
+            self.behaviour = changed(self.behaviour, await request.json())
+        except (ValidationError, TypeError, ValueError) as problem:
+            names = ", ".join(sorted(type(self.behaviour).model_fields))
+            raise web.HTTPBadRequest(text=f"{problem}\nWhat can be changed: {names}") from None
+        return await self._tell(request)

@@ -10,12 +10,13 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from gateway.app import serve
 from gateway.config import ConfigInvalid, GatewaySettings, Loaded, load
-from gateway.demo import files
+from gateway.demo import files, guide
 from gateway.demo.ports import HOST, Ports
-from gateway.demo.services import Services
+from gateway.demo.services import Services, serve_one
 from gateway.demo.tour import Places, Scene, tour, wants_color
 from gateway.observability import logs
 
@@ -38,6 +39,14 @@ async def run(backend: str | None, environ: Mapping[str, str]) -> int:
             return INVALID
         logs.configure(loaded.settings.file.log, sys.stderr)
         return await _serve(loaded, ports, token_key, own_backend=backend is not None, environ=environ)
+
+
+async def run_only(vendor: Literal["salesforce", "whmcs"]) -> int:
+    """Serve one vendor's simulator alone until a signal, and tell how to drive it; returns the exit code."""
+    ports = Ports().free()
+    services = Services(only=(vendor,), ports={vendor: getattr(ports, vendor)})
+    await serve_one(services, guide.GUIDES[vendor])
+    return 0
 
 
 async def _serve(loaded: Loaded, ports: Ports, token_key: str, *, own_backend: bool, environ: Mapping[str, str]) -> int:

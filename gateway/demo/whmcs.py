@@ -7,7 +7,6 @@ documentation, "API authentication" and "Access control".
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import Any, Final
 
@@ -15,63 +14,58 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.clock import SYSTEM, Clock
+from gateway.demo import faults, php_form
 from gateway.demo.accounts import WHMCS
+from gateway.demo.behaviour import WhmcsBehaviour
 from gateway.demo.simulator import Simulator
+from gateway.demo.whmcs_records import Books, BusinessError
 
 ENDPOINT: Final = "/includes/api.php"
-_BANNED_AFTER: Final = 5  # failed authentications of one address
-
-_CLIENTS: Final = [
-    {"id": 1, "firstname": "Ada", "lastname": "Lovelace", "email": "ada@example.com"},
-    {"id": 2, "firstname": "Grace", "lastname": "Hopper", "email": "grace@example.com"},
-]
-_ORDERS: Final = [
-    {"id": 11, "userid": 1, "amount": "120.00", "status": "Active"},
-    {"id": 12, "userid": 2, "amount": "9.50", "status": "Pending"},
-]
-_INVOICES: Final = [{"id": 101, "userid": 1, "total": "120.00", "status": "Paid"}]
-_LISTS: Final[dict[str, tuple[str, str, list[dict[str, Any]]]]] = {
-    "GetClients": ("clients", "client", _CLIENTS),
-    "GetOrders": ("orders", "order", _ORDERS),
-    "GetInvoices": ("invoices", "invoice", _INVOICES),
-}
+_CREDENTIALS: Final = ("identifier", "secret", "accesskey")
 
 
-class Whmcs(Simulator):
-    """WHMCS with two clients. Behaviour: `latency`, how long a call takes (seconds)."""
+class Whmcs(Simulator[WhmcsBehaviour]):
+    """WHMCS with two clients; `behaviour` sets values of `WhmcsBehaviour`."""
 
-    def __init__(self, *, clock: Clock = SYSTEM, latency: float = 0.05) -> None:
-        super().__init__(clock=clock, latency=latency)
+    def __init__(self, *, clock: Clock = SYSTEM, **behaviour: Any) -> None:
+        super().__init__(WhmcsBehaviour(**behaviour), clock)
+        self._books = Books()
         self._failed_logins: Counter[str] = Counter()
-        self._last_order = 100
+        self._actions: Counter[str] = Counter()
+        self._outcomes: Counter[str] = Counter()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post(ENDPOINT, self._call)]
 
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        await asyncio.sleep(self.behaviour["latency"])
+        await self.take_time(self.behaviour.latency)
         return await handler(request)
 
     def forget(self) -> None:
-        self._failed_logins.clear()
+        for seen in (self._failed_logins, self._actions, self._outcomes):
+            seen.clear()
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "actions": dict(sorted(self._actions.items())),
+            "outcomes": dict(sorted(self._outcomes.items())),
+            "failed_logins": sum(self._failed_logins.values()),
+        }
 
     async def _call(self, request: web.Request) -> web.Response:
-        form = {name: str(value) for name, value in (await request.post()).items()}
+        form = php_form.read((name, str(value)) for name, value in (await request.post()).items())
+        for name in _CREDENTIALS:
+            self.credentials.see(name, str(form.get(name, "")))
+        action = str(form.get("action", ""))
+        self._actions[action] += 1
         refusal = self._refusal(request.remote or "", form)
         if refusal:
-            return _error(refusal, status=403)
-        action = form.get("action", "")
-        if action in _LISTS:
-            return _page(action, form)
-        if action == "GetClientsDetails":
-            return _client(form.get("clientid", ""))
-        if action == "AddOrder":
-            self._last_order += 1
-            return web.json_response({"result": "success", "orderid": self._last_order})
-        return _error(f'Invalid Permissions: API action "{action}" is not allowed', status=403)
+            return self._error(refusal, 403)
+        return self._fault(request.remote or "") or self._act(action, form)
 
-    def _refusal(self, caller: str, form: dict[str, str]) -> str:
-        if self._failed_logins[caller] >= _BANNED_AFTER and form.get("accesskey") != WHMCS.accesskey:
+    def _refusal(self, caller: str, form: dict[str, Any]) -> str:
+        banned = self._failed_logins[caller] >= self.behaviour.ban_after or not self.behaviour.allow_ip
+        if banned and form.get("accesskey") != WHMCS.accesskey:
             return f"Invalid IP {caller}"
         if form.get("identifier") != WHMCS.identifier:
             self._failed_logins[caller] += 1
@@ -81,30 +75,31 @@ class Whmcs(Simulator):
             return "Authentication Failed"
         return ""
 
+    def _fault(self, caller: str) -> web.Response | None:
+        match faults.take(self.behaviour):
+            case "rate_limit":
+                self._outcomes["rate_limit"] += 1
+                return web.json_response({"message": "Rate Limit Exceeded"}, status=429)
+            case "invalid_ip":
+                return self._error(f"Invalid IP {caller}", 403)
+            case "business_error":
+                return self._error("An error occurred")
+            case "server_error" | "unavailable" as broken:
+                self._outcomes[broken] += 1
+                status = 500 if broken == "server_error" else 503
+                return web.Response(text="<html>Down for Maintenance</html>", status=status, content_type="text/html")
+        return None
 
-def _page(action: str, form: dict[str, str]) -> web.Response:
-    plural, singular, rows = _LISTS[action]
-    first, size = form.get("limitstart", "0"), form.get("limitnum", "25")
-    if not (first.isdecimal() and size.isdecimal()):
-        return _error("Invalid limitstart or limitnum")
-    chosen = rows[int(first) : int(first) + int(size)]
-    return web.json_response(
-        {
-            "result": "success",
-            "totalresults": len(rows),
-            "startnumber": int(first),
-            "numreturned": len(chosen),
-            plural: {singular: chosen},
-        }
-    )
+    def _act(self, action: str, form: dict[str, Any]) -> web.Response:
+        if not self._books.knows(action):
+            return self._error(f'Invalid Permissions: API action "{action}" is not allowed', 403)
+        try:
+            told = self._books.act(action, form)
+        except BusinessError as refused:
+            return self._error(str(refused))
+        self._outcomes["success"] += 1
+        return web.json_response({"result": "success", **told})
 
-
-def _client(client_id: str) -> web.Response:
-    for client in _CLIENTS:
-        if str(client["id"]) == client_id:
-            return web.json_response({"result": "success", **client})
-    return _error("Client Not Found")
-
-
-def _error(message: str, status: int = 200) -> web.Response:
-    return web.json_response({"result": "error", "message": message}, status=status)
+    def _error(self, message: str, status: int = 200) -> web.Response:
+        self._outcomes["error"] += 1
+        return web.json_response({"result": "error", "message": message}, status=status)

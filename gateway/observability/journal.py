@@ -21,6 +21,13 @@ from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.redis_client.events import EmbeddedExited, EvictionUnknown, KeysMayBeEvicted
 from gateway.rescue import Crashed, Refused
 from gateway.retry.events import BreakerChanged
+from gateway.salesforce.events import (
+    ClientLoginTimedOut,
+    ConcurrencyLimited,
+    LoginFinished,
+    SessionExpired,
+    UsageLevelChanged,
+)
 from gateway.throttle.events import SharingChanged
 from gateway.tokens.events import (
     AttemptFailed,
@@ -31,6 +38,7 @@ from gateway.tokens.events import (
     NothingBrought,
     ReuseDetected,
 )
+from gateway.whmcs.events import CredentialsRefused
 
 MAINTENANCE: Final = "Authentication service in maintenance mode"
 REDIS_REQUIRED: Final = "Redis required for token operations but not available"
@@ -43,6 +51,13 @@ CLAIMS: Final = "Backend gave no claims, older ones are used"
 UNREADABLE: Final = "Login answer passed without tokens: it holds no JSON object or no usable subject"
 UNGUARDED: Final = "Backend's answer brought no refresh token where one is looked for: nothing to guard"
 LIMITS: Final = "Queue limits in force"
+LOGIN_TIMEOUT: Final = "Salesforce authentication timeout"
+LOGGED_IN: Final = "Salesforce authentication"
+LOGGED_IN_AGAIN: Final = "Salesforce re-authentication"
+LOGIN_FAILED: Final = "Salesforce authentication failed"
+USAGE: Final = "Salesforce daily API usage"
+CONCURRENCY: Final = "Salesforce has too many long calls, its lane pauses"
+REFUSED: Final = "WHMCS refuses the credentials, its calls pause"
 
 DIGEST_SECONDS: Final = 60.0
 MOST_KEYS: Final = 1000
@@ -53,6 +68,8 @@ _WARNINGS: Final = frozenset(
         "upstream-timeout",
         "queue-full",
         "queue-timeout",
+        "auth-failed",
+        "auth-timeout",
         "breaker-open",
         "too-many-attempts",
         "forbidden-origin",
@@ -144,6 +161,12 @@ class Journal:
             BreakerChanged: self._breaker_changed,
             SharingChanged: self._sharing_changed,
             AttemptFailed: self._attempt_failed,
+            LoginFinished: self._login_finished,
+            ClientLoginTimedOut: lambda e: self._log.error(LOGIN_TIMEOUT, upstream=e.upstream, duration=e.seconds),
+            SessionExpired: lambda e: self._log.info("Salesforce session expired", upstream=e.upstream),
+            UsageLevelChanged: self._usage_level,
+            ConcurrencyLimited: lambda e: self._log.warning(CONCURRENCY, upstream=e.upstream, pause=round(e.pause, 3)),
+            CredentialsRefused: lambda e: self._log.error(REFUSED, upstream=e.upstream, pause=e.pause),
             Refused: self._gateway_error,
             Crashed: lambda e: self._log.error("Internal error", exc_info=e.error),
         }
@@ -204,6 +227,18 @@ class Journal:
             network = event.network if alone else "other"
             line = Audit(event.action, event.outcome, "", "", network=network)
             self._audit.info("Token audit", audit=True, count=count, **_audit_fields(line))
+
+    def _login_finished(self, event: LoginFinished) -> None:
+        fields = {"upstream": event.upstream, "reason": event.reason, "duration": round(event.seconds, 3)}
+        if event.result == "ok":
+            self._log.info(LOGGED_IN if event.reason == "initial" else LOGGED_IN_AGAIN, **fields)
+            return
+        text = LOGIN_TIMEOUT if event.result == "timeout" else LOGIN_FAILED
+        self._log.error(text, problem=event.problem, pause=round(event.pause, 3), **fields)
+
+    def _usage_level(self, event: UsageLevelChanged) -> None:
+        tell = self._log.info if event.level == "ok" else self._log.warning
+        tell(USAGE, upstream=event.upstream, level=event.level, ratio=round(event.ratio, 4))
 
     def _gateway_error(self, event: Refused) -> None:
         if event.code == "redis-required":

@@ -17,6 +17,7 @@ REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05)
 QUEUE_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 REDIS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+LOGIN_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
 FAMILY_BUCKETS = (1, 2, 3, 5, 8, 10, 20, 50)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -88,6 +89,16 @@ class Metrics:
             "throttle_degraded", "1 while a shared limit is kept by shares, because Redis cannot be asked.", "upstream"
         )
         self.breaker_open = gauge("breaker_open", "1 while the upstream is left alone, but for probes.", "upstream")
+        self.salesforce_auth_duration_seconds = histogram(
+            "salesforce_auth_duration_seconds", "Time of a login to Salesforce, good or bad.", LOGIN_BUCKETS
+        )
+        self.salesforce_auth_total = counter("salesforce_auth_total", "Logins to Salesforce.", "result", "reason")
+        self.salesforce_session_expired_total = counter(
+            "salesforce_session_expired_total", "Sessions that Salesforce ended."
+        )
+        self.salesforce_api_usage_ratio = gauge(
+            "salesforce_api_usage_ratio", "Share of Salesforce's daily limit of calls that is used."
+        )
         self.config_last_reload_successful = gauge(
             "config_last_reload_successful", "1 while the configuration that was read last is the one in force."
         )

@@ -15,6 +15,7 @@ from gateway.maintenance.events import MaintenanceAnswered, MaintenanceChanged
 from gateway.observability.metrics import Metrics
 from gateway.redis_client.events import CommandFailed, CommandFinished
 from gateway.retry.events import BreakerRefused, Retried
+from gateway.salesforce.events import LoginFinished, SessionExpired, UsageSeen
 from gateway.throttle.events import CallDispatched, CallFinished
 from gateway.tokens.events import ExcessFamiliesCleaned, FamiliesAtLogin, ReuseDetected, TokenOperation
 from gateway.wire.events import UpstreamFailed, UpstreamResponded
@@ -52,6 +53,8 @@ class Recorder:
         self._operations = Children(metrics.token_operations_total)
         self._waits = Children(metrics.throttle_queue_wait_seconds)
         self._calls = Children(metrics.throttle_calls_total)
+        self._logins = Children(metrics.salesforce_auth_total)
+        self._login_seconds = metrics.salesforce_auth_duration_seconds
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             UpstreamResponded: lambda e: self._responses(e.upstream, str(e.status)).inc(),
             UpstreamFailed: lambda e: self._errors(e.upstream, e.reason).inc(),
@@ -69,12 +72,19 @@ class Recorder:
             CallFinished: self._finished,
             BreakerRefused: lambda e: self._calls(e.upstream, e.lane, "breaker_open").inc(),
             Retried: lambda e: self._retries(e.upstream, e.reason).inc(),
+            LoginFinished: self._logged_in,
+            SessionExpired: lambda e: metrics.salesforce_session_expired_total.inc(),
+            UsageSeen: lambda e: metrics.salesforce_api_usage_ratio.set(e.ratio),
         }
         for upstream in upstreams:
             for reason in UPSTREAM_REASONS:
                 self._errors(upstream, reason)
         for kind in REDIS_KINDS:
             self._redis_errors(kind)
+
+    def _logged_in(self, event: LoginFinished) -> None:
+        self._logins(event.result, event.reason).inc()
+        self._login_seconds.observe(event.seconds)
 
     def _finished(self, event: CallFinished) -> None:
         self._calls(event.upstream, event.lane, event.outcome).inc()

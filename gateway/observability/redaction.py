@@ -15,16 +15,17 @@ HIDDEN: Final = "[redacted]"
 
 _NAMES: Final = re.compile(
     r"(^|_)(authorization|cookie|set_cookie|password|passwd|secret|private_key|accesskey|assertion|session_id|"
-    r"(access|refresh|id|bearer)_?token)($|_)",
+    r"(access|refresh|id|bearer|oauth)_?token)($|_)",
     re.IGNORECASE,
 )
 _SHAPES: Final = (
     (re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), HIDDEN),  # a JWT (RFC 7519)
     (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(r"\b00D\w{3,15}![\w.~-]+"), HIDDEN),  # a session of Salesforce
     (re.compile(r"(?<=://)[^/@\s:]*:[^@\s/]+(?=@)"), HIDDEN),  # user:password of a URL
     (
         re.compile(
-            r"\b(password|secret|accesskey|identifier|(?:access|refresh|id)_?token|client_secret|assertion)"
+            r"\b(password|secret|accesskey|identifier|(?:access|refresh|id|oauth)_?token|client_secret|assertion)"
             r"([\"']?\s*[=:]\s*[\"']?)[^\s&\"',}]+",
             re.IGNORECASE,
         ),
@@ -32,7 +33,7 @@ _SHAPES: Final = (
     ),
 )
 _SUSPECT: Final = re.compile(
-    r"eyj|://|-----begin|(?:bearer|basic)\s"
+    r"eyj|00d\w{3,15}!|://|-----begin|(?:bearer|basic)\s"
     r"|(?:password|secret|accesskey|identifier|token|assertion)[\"']?\s*[=:]"
 )
 """One look that rules most texts out: every shape holds one of these, when it is ASCII, in lower case.

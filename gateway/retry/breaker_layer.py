@@ -19,11 +19,20 @@ from gateway.retry.settings import BreakerSettings
 
 _FAILURES: Final = frozenset(("upstream-unreachable", "upstream-timeout"))
 
+Failed = Callable[[Exchange, int], bool]
+"""Whether an answer with this status says that the upstream fails."""
+
+
+def status_failed(_: Exchange, status: int) -> bool:
+    """Whether the status alone says so."""
+    return status >= 500
+
 
 class BreakerLayer:
     """The breaker of `upstream`, around each attempt; `lane_of` names the lane under which a refused call is counted.
 
-    A failure is an answer of 500 or more, and an upstream that could not be reached or gave no header section in time.
+    A failure is an answer that `failed` (500 or more), and an upstream that could not be reached or gave no header
+    section in time.
     Whoever was refused before (a full queue, a bad request) or left tells nothing of the upstream.
     """
 
@@ -33,12 +42,14 @@ class BreakerLayer:
         settings: BreakerSettings,
         *,
         lane_of: Callable[[Exchange], str],
+        failed: Failed = status_failed,
         emit: Emit = ignore,
         clock: Clock = SYSTEM,
     ) -> None:
         self._upstream = upstream
         self._breaker = Breaker(settings.failures, settings.window, settings.open_for)
         self._lane_of = lane_of
+        self._failed = failed
         self._emit = emit
         self._now = clock.monotonic
 
@@ -73,7 +84,7 @@ class BreakerLayer:
         verdict: Verdict = "unknown"
         try:
             reply = await forward(exchange)
-            verdict = "failure" if reply.status >= 500 else "success"
+            verdict = "failure" if self._failed(exchange, reply.status) else "success"
         except GatewayError as error:
             verdict = "failure" if error.code in _FAILURES else "unknown"
             raise

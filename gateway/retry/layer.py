@@ -20,6 +20,8 @@ from gateway.retry.settings import RetrySettings
 
 _IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 
+_FINAL: Final = ("refused", "unauthenticated")
+
 REASONS: Final = ("unreachable", "disconnect")
 """Why a call is made again, besides the statuses: before anything was written, and after."""
 _SMALL: Final = 64 * 1024
@@ -72,7 +74,7 @@ class RetryLayer:
                 if not self._again(exchange, reason):
                     raise
             else:
-                reason = self._of_status(exchange, reply.status)
+                reason = self._of_reply(exchange, reply)
                 if not self._again(exchange, reason):
                     return reply
                 await _discard(reply.body)
@@ -87,8 +89,11 @@ class RetryLayer:
             return "unreachable"
         return "disconnect" if self._may_retry(exchange) else ""
 
-    def _of_status(self, exchange: Exchange, status: int) -> str:
-        return str(status) if status in self._settings.statuses and self._may_retry(exchange) else ""
+    def _of_reply(self, exchange: Exchange, reply: Reply) -> str:
+        """Return why an answer is worth another attempt, or nothing."""
+        if reply.status not in self._settings.statuses or reply.failure in _FINAL:
+            return ""
+        return str(reply.status) if self._may_retry(exchange) else ""
 
     def _again(self, exchange: Exchange, reason: str) -> bool:
         """Tell whether there is another attempt, and take it from the budget."""

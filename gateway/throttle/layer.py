@@ -35,9 +35,10 @@ class ThrottleLayer:
 
     The lifecycle runs `throttle.run()`, and calls `throttle.close()` when the time to drain is over.
 
-    A call's outcome is `ok` when an answer below 500 was carried to its last byte; `error` for 5xx, an upstream that
-    failed, or an answer that broke off; `timeout` when the lane's or the upstream's limit passed; `queue_full` and
-    `queue_timeout` when the upstream saw nothing; `cancelled` when the client went away or the gateway shut down.
+    A call's outcome is `ok` when an answer below 500 was carried to its last byte; `error` for 5xx, an answer that
+    tells of a failure, an upstream that failed, or an answer that broke off; `timeout` when the lane's or the
+    upstream's limit passed; `queue_full` and `queue_timeout` when the upstream saw nothing; `cancelled` when the client
+    went away or the gateway shut down.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class ThrottleLayer:
             self.throttle,
             call,
             deadline=passage.limit.when(),
-            complete="error" if reply.status >= 500 else "ok",
+            complete="error" if reply.status >= 500 or reply.failure else "ok",
             empty=exchange.method == "HEAD" or reply.status in (101, 204, 304) or reply.body.length == 0,
         )
         return reply

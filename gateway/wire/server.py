@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 from typing import Final
 
 from gateway.clock import SYSTEM, Clock
@@ -15,7 +16,8 @@ from gateway.errors import Shape, StartError
 from gateway.exchange import Handler
 from gateway.wire.acceptor import Acceptor, Answered, Inbound
 from gateway.wire.forwarded import Forwarding
-from gateway.wire.settings import LimitSettings
+from gateway.wire.settings import LimitSettings, TlsSettings
+from gateway.wire.tls import server_context
 from gateway.wire.turn import House, Turn
 
 _BACKLOG: Final = 1024
@@ -28,7 +30,7 @@ class Listener:
 
     `key` is the configuration key that errors name; `idle_timeout` is in seconds: a body or tunnel on which no byte
     moves either way for so long is aborted. `shape` is how refusals of bad HTTP look. Without `forwarding` the peer is
-    the client.
+    the client. With `tls` it speaks nothing else.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Listener:
         idle_timeout: float | None,
         key: str,
         shape: Shape = "problem",
+        tls: TlsSettings | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
         self.name = name
         self._key = key
         self._limits = limits
+        self._tls = tls
         self._house = House(handler, forwarding, limits, idle_timeout, clock, shape)
         self._turns: set[Turn] = set()
         self._finished = asyncio.Event()
@@ -66,7 +70,7 @@ class Listener:
         """Listen on HOST:PORT and return the address bound, with the real port when that was 0.
 
         Raises:
-            StartError: the address cannot be bound; names the configuration key.
+            StartError: the address cannot be bound, or the certificate cannot be used; names the configuration key.
         """
         limits = self._limits
         # The parser tells a target and a field that are too long apart by nothing but the limit that it names.
@@ -80,7 +84,9 @@ class Listener:
         host, _, port = address.rpartition(":")
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._acceptor, host.strip("[]"), int(port), backlog=_BACKLOG)
+            self._server = await loop.create_server(
+                self._acceptor, host.strip("[]"), int(port), backlog=_BACKLOG, ssl=self._context()
+            )
         except OSError as error:
             reason = "the port is in use" if error.errno == errno.EADDRINUSE else (error.strerror or "not an address")
             raise StartError(f"{self._key}: cannot listen on {address}: {reason}") from error
@@ -113,6 +119,12 @@ class Listener:
         for connection in self._acceptor.clients:
             connection.force_close()
         await self._acceptor.shutdown(_GOODBYE_SECONDS)
+
+    def _context(self) -> ssl.SSLContext | None:
+        try:
+            return None if self._tls is None else server_context(self._tls)
+        except (OSError, ValueError) as error:
+            raise StartError(f"{self._key}: the certificate or its key cannot be used") from error
 
     async def _serve(self, inbound: Inbound) -> Answered:
         turn = Turn(self._house, inbound)

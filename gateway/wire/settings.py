@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -47,6 +48,13 @@ def _network(value: Any) -> Any:
         return ipaddress.ip_network(value)
     except ValueError:
         raise Unsuitable("a network is ADDRESS/BITS without bits of a host, such as 10.0.0.0/8") from None
+
+
+class TlsSettings(Settings):
+    """The certificate that a listener shows, with its chain, and the key of it; both in PEM form."""
+
+    cert_file: Path
+    key_file: Path
 
 
 class LimitSettings(Settings):

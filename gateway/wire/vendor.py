@@ -39,10 +39,11 @@ _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 class VendorUpstream:
     """The end of an egress road: calls to one vendor, over TLS that is verified against the system's authorities.
 
-    `base_url` is `http(s)://HOST[:PORT][/PATH]`; its path goes in front of every target. `connect_timeout` (seconds)
-    covers name, connection and handshake, not the wait in `exchange.before_send`; a limit of the whole call is its
-    caller's, who cancels. There is no limit on the number of connections. 1xx answers are not passed on, and
-    `Expect: 100-continue` is met here, when the call is dispatched. `SSL_CERT_FILE` names other authorities.
+    `base_url` is `http(s)://HOST[:PORT][/PATH]`; its path goes in front of every target, also when `exchange.origin`
+    names another host. `connect_timeout` (seconds) covers name, connection and handshake, not the wait in
+    `exchange.before_send`; a limit of the whole call is its caller's, who cancels. There is no limit on the number of
+    connections. 1xx answers are not passed on, and `Expect: 100-continue` is met here, when the call is dispatched.
+    `SSL_CERT_FILE` names other authorities.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class VendorUpstream:
         self._name = name
         base = URL(base_url, encoded=True)
         self._origin = base.origin()
+        self._moved = ("", self._origin)
         self._prefix = base.raw_path.rstrip("/")
         self._emit = emit
         self._clock = clock
@@ -73,7 +75,7 @@ class VendorUpstream:
                 `not-implemented` (501) for what cannot be sent. Also whatever `before_send` or reading the request's
                 content raises.
         """
-        url = self._url(exchange.target)
+        url = self._url(exchange)
         call = Call(exchange, self._clock)
         marker = CALL.set(call)
         exchange.attempts += 1
@@ -140,9 +142,9 @@ class VendorUpstream:
         self._session = session
         return session
 
-    def _url(self, target: bytes) -> URL:
+    def _url(self, exchange: Exchange) -> URL:
         """Return the URL whose path, query included, is the target byte for byte; never the target's own authority."""
-        path = target
+        path = target = exchange.target
         if not target.startswith(b"/"):
             scheme, separator, rest = target.partition(b"://")
             if not separator or not scheme.isalpha():
@@ -150,9 +152,16 @@ class VendorUpstream:
             path = b"/" + rest.partition(b"/")[2]
         try:
             # A path may hold a question mark here, and nothing is split off or quoted.
-            return self._origin.with_path(self._prefix + path.decode(), encoded=True)
+            return self._origin_of(exchange).with_path(self._prefix + path.decode(), encoded=True)
         except ValueError:
             raise GatewayError("bad-request", detail="The request target is not valid.") from None
+
+    def _origin_of(self, exchange: Exchange) -> URL:
+        if exchange.origin is None:
+            return self._origin
+        if self._moved[0] != exchange.origin:
+            self._moved = exchange.origin, URL(exchange.origin)
+        return self._moved[1]
 
     def _broke(self, failed: Failure) -> None:
         self._emit(UpstreamFailed(self._name, failed.reason))

@@ -96,6 +96,17 @@ def test_other_upstreams_are_left_alone(place: Place) -> None:
     ]
 
 
+def test_hidden_by_a_section_that_is_null(place: Place) -> None:
+    """A variable of a section that the file sets to null is warned of; in another policy it is not looked for."""
+    place.policy(SALESFORCE + "auth: null\n", "salesforce.yaml").policy(WHMCS + "auth: null\n", "whmcs.yaml")
+    assert [
+        line for line in place.warnings({"SF_TOKEN_TTL_MS": "1", "SF_AUTH_TIMEOUT_MS": ""}) if "effect" in line
+    ] == [
+        "policies/salesforce.yaml:6:7: auth: the environment variable SF_TOKEN_TTL_MS is set but has no effect, "
+        "because auth is null"
+    ]
+
+
 @pytest.mark.parametrize("around", ["rate: null", "rate: 5", "rate: []", "lanes: {}", "lanes: [x]", "lanes: null"])
 def test_malformed_surroundings(place: Place, around: str) -> None:
     """A variable does not repair or hide a mapping that is wrong in the file."""
@@ -125,5 +136,5 @@ def test_range_of_a_given_value(place: Place) -> None:
 
 
 def test_table() -> None:
-    """Every name stands in the table once."""
-    assert len({variable.name for variable in VARIABLES}) == len(VARIABLES) == 11
+    """Every name stands in the table once: the fourteen of operators, and the three of credentials."""
+    assert len({variable.name for variable in VARIABLES}) == len(VARIABLES) == 14 + 3

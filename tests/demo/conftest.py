@@ -15,7 +15,7 @@ from gateway.demo.whmcs import Whmcs
 @pytest.fixture
 async def services() -> AsyncIterator[Services]:
     """All three services on free ports, as quick as they can be."""
-    salesforce = Salesforce(latency=0, long_latency=0, job_seconds=0)
+    salesforce = Salesforce(latency=0, long_latency=0, login_latency=0, job_seconds=0)
     async with Services(whmcs=Whmcs(latency=0), salesforce=salesforce, event_interval=0.01) as running:
         yield running
 

@@ -6,13 +6,16 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
+from pathlib import Path
 
 import pytest
 from aiohttp import ClientConnectorError, ClientSession
 
 from gateway.demo.ports import HOST
-from gateway.demo.services import Services
+from gateway.demo.services import Services, main
+from tests.support.tls import Authority
 
 
 async def test_what_was_started_is_stopped(client: ClientSession) -> None:
@@ -71,3 +74,35 @@ async def test_a_simulator_in_a_process_of_its_own(client: ClientSession, stop: 
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_a_simulator_speaks_tls(tmp_path: Path) -> None:
+    """With a certificate the address is https, and what it tells of itself as well."""
+    authority = Authority(tmp_path)
+    authority.server_side(HOST)
+    (pair,) = (file for file in tmp_path.iterdir() if file != authority.file)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway.demo.services", "--only", "salesforce",
+        "--tls-cert", str(pair), "--tls-key", str(pair), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        address = (await process.stdout.readline()).decode().strip()
+        assert address.startswith("https://")
+        trust = ssl.create_default_context(cafile=authority.file)
+        async with ClientSession() as client, client.get(f"{address}/services/data", ssl=trust) as response:
+            assert response.status == 401
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def test_a_certificate_comes_with_its_key(capsys: pytest.CaptureFixture[str]) -> None:
+    """One without the other is a mistake of the command line."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--only", "whmcs", "--tls-cert", "x"])
+    assert ended.value.code == 2
+    assert "come together" in capsys.readouterr().err

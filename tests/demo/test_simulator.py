@@ -35,7 +35,7 @@ async def call(client: ClientSession, base: str) -> None:
 async def test_calls_in_flight_are_counted_until_answered(services: Services, client: ClientSession) -> None:
     """The peak is what was answered at the same time; a caller that leaves is in flight no longer."""
     base = services.addresses["whmcs"]
-    services.whmcs.behaviour["latency"] = 60
+    services.whmcs.behaviour.latency = 60
 
     async with asyncio.TaskGroup() as group:
         calls = [group.create_task(call(client, base)) for _ in range(7)]
@@ -73,13 +73,13 @@ async def test_behaviour_changes_while_it_runs(services: Services, client: Clien
     url = f"{services.addresses['salesforce']}/_simulator/behaviour"
     async with client.put(url, json={"job_seconds": 7}) as response:
         assert (await response.json())["job_seconds"] == 7
-    assert services.salesforce.behaviour["latency"] == 0
+    assert services.salesforce.behaviour.latency == 0
 
 
 @pytest.mark.parametrize("changes", [{"mood": 1}, {"latency": -1}, {"latency": "long"}, [1]])
 async def test_unknown_behaviour_is_refused(services: Services, client: ClientSession, changes: object) -> None:
     """What cannot be changed is named, and nothing changes."""
-    before = dict(services.whmcs.behaviour)
+    before = services.whmcs.behaviour.model_copy()
     async with client.put(f"{services.addresses['whmcs']}/_simulator/behaviour", json=changes) as response:
         assert response.status == 400
         assert "latency" in await response.text()

@@ -153,3 +153,22 @@ async def test_a_wrong_variable_ends_with_2(tmp_path: Path) -> None:
         assert running.tour == []
         assert await running.process.wait() == 2
         assert running.left_over() == []
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the guide is for curl")
+@pytest.mark.parametrize(("vendor", "told"), [("salesforce", "access_token"), ("whmcs", "totalresults")])
+async def test_a_simulator_alone_tells_how_to_drive_it(tmp_path: Path, vendor: str, told: str) -> None:
+    """Its first line, pasted, shows the vendor at work; no gateway runs, and Ctrl-C leaves nothing."""
+    async with demo(tmp_path, "--only", vendor) as running:
+        assert told in await running.paste(1)
+        if vendor == "salesforce":
+            assert json.loads(await running.paste(2))["totalSize"] == 12
+        assert await running.end(signal.SIGINT) == 0
+        assert running.left_over() == []
+
+
+async def test_a_simulator_alone_has_no_backend(tmp_path: Path) -> None:
+    """Asking for both is a mistake of the command line."""
+    async with demo(tmp_path, "--only", "whmcs", "--backend", "http://127.0.0.1:1") as running:
+        assert running.tour == []
+        assert await running.process.wait() == 2

@@ -23,6 +23,8 @@ TOKEN = jwt.encode({"sub": "u"}, "k" * 32, "HS256")
         "identifier=abc&secret=hush-1&action=GetClients",
         '{"password": "hush-1"}',
         "client_secret='hush-1'",
+        "GET /id/00D/005?oauth_token=hush-1&format=json",
+        "the session 00D5g0000001abc!AQEAQ.hush-1_x ended",
         "-----BEGIN RSA PRIVATE KEY-----\nhush-1\n-----END RSA PRIVATE KEY-----",
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.exchange import Body, Buffered, Exchange, Reply
+from gateway.exchange import Body, Buffered, Exchange, Failure, Reply
 from gateway.retry.budget import FLOOR
 from gateway.retry.events import Retried
 from gateway.retry.layer import RetryLayer, idempotent
@@ -182,3 +182,16 @@ def test_idempotent_methods() -> None:
     """RFC 9110 section 9.2.2: the safe methods, PUT and DELETE; methods are case-sensitive."""
     methods = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH", "get", "LOCK")
     assert [idempotent(exchange(method)) for method in methods] == [True] * 6 + [False] * 4
+
+
+@pytest.mark.parametrize(("failure", "attempts"), [("", 2), ("error", 2), ("refused", 1), ("unauthenticated", 1)])
+async def test_a_refusal_is_final(failure: Failure, attempts: int) -> None:
+    """An answer that says that this caller may not, or that its credentials are wrong, is passed on, whatever its
+    status; another attempt could have the caller banned."""
+    answers = [Reply(403, failure=failure), Reply(200)]
+
+    async def forward(sent: Exchange) -> Reply:
+        return answers.pop(0)
+
+    await layer(statuses=(403,)).handle(exchange(), forward)
+    assert len(answers) == 2 - attempts

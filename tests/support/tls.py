@@ -32,17 +32,31 @@ class Authority:
 
     def server_side(self, *hosts: str) -> ssl.SSLContext:
         """Return what a server that is called `hosts` (names or addresses) speaks TLS with."""
+        leaf, secret = self._leaf(hosts)
+        file = self._folder / f"{leaf.serial_number}.pem"
+        file.write_bytes(secret + leaf.public_bytes(serialization.Encoding.PEM))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        return context
+
+    def files(self, certificate: Path, key: Path, *hosts: str) -> None:
+        """Write a server's certificate and its key."""
+        leaf, secret = self._leaf(hosts)
+        certificate.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+        key.write_bytes(secret)
+
+    def client_side(self) -> ssl.SSLContext:
+        """Return what a client that trusts this authority alone speaks TLS with."""
+        return ssl.create_default_context(cafile=self.file)
+
+    def _leaf(self, hosts: tuple[str, ...]) -> tuple[x509.Certificate, bytes]:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
         leaf = self._certificate(name, key, x509.BasicConstraints(ca=False, path_length=None), hosts)
         secret = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        file = self._folder / f"{leaf.serial_number}.pem"
-        file.write_bytes(secret + leaf.public_bytes(serialization.Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return leaf, secret
 
     def _certificate(
         self,

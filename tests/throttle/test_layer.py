@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.exchange import Buffered, Exchange, Reply
+from gateway.exchange import Buffered, Exchange, Failure, Reply
 from gateway.throttle.layer import ThrottleLayer
 from tests.support.virtual import virtual
 from tests.throttle.samples import Recorder, Vendor, call, idle, layer, now, policy, settle, together
@@ -271,6 +271,8 @@ async def test_a_request_that_is_written_again_takes_another_slot() -> None:
     ("status", "error", "outcome"),
     [
         (200, None, "ok"),
+        (200, "error", "error"),
+        (403, "unauthenticated", "error"),
         (429, None, "ok"),
         (500, None, "error"),
         (503, None, "error"),
@@ -279,15 +281,17 @@ async def test_a_request_that_is_written_again_takes_another_slot() -> None:
         (200, ValueError(), "error"),
     ],
 )
-def test_the_outcome_of_a_call(status: int, error: Exception | None, outcome: str) -> None:
-    """Below 500 is `ok`; 5xx and what the upstream raised is `error`, or `timeout` when that is what it was."""
+def test_the_outcome_of_a_call(status: int, error: Exception | Failure | None, outcome: str) -> None:
+    """Below 500 is `ok`; 5xx, an answer that tells of a failure, and what the upstream raised is `error`, or `timeout`
+    when that is what it was."""
 
     @virtual
     async def test() -> None:
         async def answering(exchange: Exchange) -> Reply:
             reply = await vendor(exchange)
-            if error is not None:
+            if isinstance(error, Exception):
                 raise error
+            reply.failure = error or ""
             return reply
 
         recorder, vendor = Recorder(), Vendor()

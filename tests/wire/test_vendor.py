@@ -227,3 +227,18 @@ async def test_the_expectation_of_a_continue_is_met_here() -> None:
         await content(await upstream.handle(call))
         assert told == [100]
         assert b"xpect" not in server.received[0]
+
+
+async def test_a_call_may_go_to_another_host() -> None:
+    """An origin named by a frame is where that call goes, with the same path in front; the next goes home again."""
+    async with (
+        serving(answering(EMPTY)) as home,
+        serving(answering(EMPTY)) as away,
+        to_vendor(home.url + "/p") as upstream,
+    ):
+        for origin in (away.url, None):
+            call = exchange("GET", b"/a", [HOST])
+            call.origin = origin
+            await content(await upstream.handle(call))
+        for server in (home, away):
+            assert server.received == [b"GET /p/a HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % server.port]
