@@ -22,7 +22,7 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.server_timing import ServerTimingLayer
 from gateway.observability.throttle_gauges import watch_throttle
 from gateway.rescue import RescueLayer
-from gateway.retry.breaker_layer import BreakerDoor, BreakerLayer
+from gateway.retry.breaker_layer import BreakerDoor, BreakerGate, BreakerLayer
 from gateway.retry.buffer_layer import BufferLayer, Room
 from gateway.retry.layer import REASONS, RetryLayer
 from gateway.throttle.lanes import lane_selector
@@ -201,6 +201,7 @@ def egress(
         *frames.attempt,
         *([breaker] if breaker else []),
         throttle,
+        *([BreakerGate(breaker)] if breaker else []),
         *frames.inside,
     ]
     return chain(layers, vendor)

@@ -236,3 +236,27 @@ async def test_nothing_is_left_of_a_call_whose_client_leaves() -> None:
     assert road.room.free == Room().free
     assert road.value("requests_in_flight") is None
     assert road.metrics.registry.get_sample_value("gateway_requests_in_flight", {"direction": "egress"}) == 0
+
+
+@virtual
+async def test_case_26_calls_that_waited_while_the_breaker_opened_do_not_go_either() -> None:
+    """Given calls in line before an upstream that fails, when the breaker opens, then those in line are refused when
+    their turn comes, cost no slot, and are counted once."""
+    seen = 0
+
+    async def failing(exchange: Exchange) -> Reply:
+        nonlocal seen
+        assert exchange.before_send is not None
+        await exchange.before_send()
+        seen += 1
+        await asyncio.sleep(0.1)
+        return Reply(500)
+
+    road = Road(failing, breaker={"failures": 3})
+    answers = await asyncio.gather(*(road.call() for _ in range(50)))
+    assert seen == 3
+    assert sorted(status for status, _ in answers) == [500] * 3 + [503] * 47
+    assert all(header(fields, b"retry-after") for status, fields in answers if status == 503)
+    assert road.outcome("breaker_open") == 47
+    assert road.outcome("error") == 3
+    assert road.used() == 3

@@ -31,6 +31,8 @@ from gateway.throttle.settings import PolicySettings
 from gateway.throttle.simulate import simulate
 from gateway.throttle.tally import Tally
 
+_MOST: Final = 10_000_000
+"""Calls that one simulation takes."""
 _DURATION: Final = "10m"
 _STEP: Final = 5000
 """Calls between two looks at the bar."""
@@ -152,6 +154,8 @@ def _offer(wish: Wish, policy: PolicySettings, tell: Tell) -> Offer:
     seconds = _seconds("--duration", wish.duration or _DURATION)
     if not (isfinite(wish.rate) and wish.rate > 0 and seconds > 0):
         raise Unusable("--rate, --duration: must be more than zero")
+    if wish.rate * seconds > _MOST:
+        raise Unusable(f"--rate, --duration: that is more than {_MOST:,} calls; make one of them smaller")
     words = f"{wish.rate:g} calls a second for {wish.duration or _DURATION}"
     facts = {"rate": wish.rate, "duration": seconds, "service": service}
     arrivals = draw.poisson(wish.rate, seconds, policy.lanes[-1].name)

@@ -32,5 +32,5 @@ def _watch_lane(metrics: Metrics, snapshot: Callable[[], Snapshot], upstream: st
     metrics.throttle_in_flight.labels(upstream, name).set_function(lambda: now().in_flight)
     metrics.throttle_concurrency_limit.labels(upstream, name).set_function(lambda: now().concurrency)
     metrics.throttle_queue_wait_seconds.labels(upstream, name)
-    for outcome in (*get_args(Outcome), "breaker_open"):
+    for outcome in get_args(Outcome):
         metrics.throttle_calls_total.labels(upstream, name, outcome)

@@ -60,6 +60,10 @@ class Breaker:
             self._probe_at = now + self._open_for
         return Admitted(self._period)
 
+    def holds(self, admitted: Admitted) -> bool:
+        """Whether an admitted call may still go: it has not opened since."""
+        return self._probe_at is None or admitted.period == self._period
+
     def settle(self, now: float, admitted: Admitted, verdict: Verdict) -> None:
         """Take note of how an admitted call ended; what was admitted before the last change tells nothing new."""
         if admitted.period != self._period:

@@ -1,7 +1,8 @@
 """Leaves an upstream alone that fails again and again, and tells its callers at once.
 
-The one idea: one breaker, asked twice. `BreakerDoor` stands before anything is read or waits, so that nobody queues for
-an upstream that is down; `BreakerLayer` stands around each attempt, and hears how it ended.
+The one idea: one breaker, asked wherever a call could be spared. `BreakerDoor` stands before anything is read or waits,
+so that nobody queues for an upstream that is down; `BreakerLayer` stands around each attempt, and hears how it ended;
+`BreakerGate` stands behind the queue, so that what waited while the breaker opened does not go either.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from gateway.clock import SYSTEM, Clock
 from gateway.errors import GatewayError
 from gateway.events import Emit, ignore
 from gateway.exchange import Exchange, Handler, Reply
-from gateway.retry.breaker import Breaker, Refused, Verdict
+from gateway.retry.breaker import Admitted, Breaker, Refused, Verdict
 from gateway.retry.events import BreakerChanged, BreakerRefused
 from gateway.retry.settings import BreakerSettings
 
@@ -52,6 +53,7 @@ class BreakerLayer:
         self._failed = failed
         self._emit = emit
         self._now = clock.monotonic
+        self._attempts: dict[Exchange, Admitted] = {}
 
     @property
     def open(self) -> bool:
@@ -72,6 +74,16 @@ class BreakerLayer:
         if wait:
             raise self._refusal(exchange, wait)
 
+    def recheck(self, exchange: Exchange) -> None:
+        """Refuse an attempt that was let through before the breaker opened; whoever counts its end counts this.
+
+        Raises:
+            GatewayError: `breaker-open`, with the time until the next one is let through.
+        """
+        if not self._breaker.holds(self._attempts[exchange]):
+            wait = self._breaker.remaining(self._now())
+            raise GatewayError("breaker-open", private="the breaker opened meanwhile", retry_after=max(1.0, wait))
+
     async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
         """Forward one attempt, unless the breaker is open.
 
@@ -82,6 +94,7 @@ class BreakerLayer:
         if isinstance(admitted, Refused):
             raise self._refusal(exchange, admitted.seconds)
         verdict: Verdict = "unknown"
+        self._attempts[exchange] = admitted
         try:
             reply = await forward(exchange)
             verdict = "failure" if self._failed(exchange, reply.status) else "success"
@@ -89,6 +102,7 @@ class BreakerLayer:
             verdict = "failure" if error.code in _FAILURES else "unknown"
             raise
         finally:
+            del self._attempts[exchange]
             before = self._breaker.open
             self._breaker.settle(self._now(), admitted, verdict)
             if self._breaker.open != before:
@@ -113,4 +127,20 @@ class BreakerDoor:
             GatewayError: `breaker-open`.
         """
         self._breaker.check(exchange)
+        return await forward(exchange)
+
+
+class BreakerGate:
+    """Refuses an attempt whose turn comes when the breaker has opened; it costs no slot."""
+
+    def __init__(self, breaker: BreakerLayer) -> None:
+        self._breaker = breaker
+
+    async def handle(self, exchange: Exchange, forward: Handler) -> Reply:
+        """Forward, unless the breaker has opened since the attempt was let through.
+
+        Raises:
+            GatewayError: `breaker-open`.
+        """
+        self._breaker.recheck(exchange)
         return await forward(exchange)

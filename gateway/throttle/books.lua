@@ -118,10 +118,10 @@ local function settle_epoch()
   return lost
 end
 
+-- One that never tells its sends is waited for until they count no more.
 local function is_awaited(replica)
   local record = records[replica]
-  if not record then return NOW - began <= ABSENT end
-  return record.pushed ~= epoch and is_live(record)
+  return not record or record.pushed ~= epoch
 end
 
 local function gathered(span)

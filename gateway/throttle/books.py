@@ -165,16 +165,15 @@ class Books:
             return
         if self.phase == "gathering":
             over = now - self.began >= max(record.span for record in live)
-            if over or not any(self._is_awaited(replica, now) for replica in self.expected):
+            if over or not any(self._is_awaited(replica) for replica in self.expected):
                 self.phase, self._news = "closing", True
         if self.phase == "closing" and all(record.pushed == self.epoch and record.final for record in live):
             self.phase, self._news = "open", True
 
-    def _is_awaited(self, replica: str, now: int) -> bool:
+    def _is_awaited(self, replica: str) -> bool:
+        """Whether a replica has not told its sends; one that never does is waited for until they count no more."""
         record = self.records.get(replica)
-        if record is None:
-            return now - self.began <= ABSENT
-        return record.pushed != self.epoch and now - record.contact <= ABSENT
+        return record is None or record.pushed != self.epoch
 
     # Replicas
 
@@ -218,10 +217,10 @@ class Books:
 
     def _permits(self, said: Statement, lane: LaneStatement, now: int, granting: bool, changed: bool) -> LaneAnswer:
         place = self.records[said.replica].lanes[lane.name]
-        limit = self._limit(said, lane.name, now)
+        limit = self._limit(lane.name, now)
         held = sum(record.lanes[lane.name].held for record in self.records.values() if lane.name in record.lanes)
         line = list(self._others_in_line(said.replica, lane.name, now))
-        room = limit - held
+        room = self._within_budget(said, lane.name, limit) - held
         granted = 0
         if granting and lane.wants and room > 0 and all(turn > place.turn for turn in line):
             granted = 1 if line else min(lane.wants, room)
@@ -235,10 +234,13 @@ class Books:
         others_may_go = line and room > granted and (granted or changed)
         if others_may_go or (changed and lane.wants > granted):  # or what they keep in reserve is wanted
             self._news = True
-        return LaneAnswer(granted, bool(line), limit)
+        return LaneAnswer(granted, bool(line) or room < 0, limit)
 
-    def _limit(self, said: Statement, lane: str, now: int) -> int:
-        limit = min(record.lanes[lane].limit for _, record in self._live(now) if lane in record.lanes)
+    def _limit(self, lane: str, now: int) -> int:
+        return min(record.lanes[lane].limit for _, record in self._live(now) if lane in record.lanes)
+
+    def _within_budget(self, said: Statement, lane: str, limit: int) -> int:
+        """Return what the budget of long calls leaves of a lane's limit."""
         if lane != said.long_lane or not said.long_limit:
             return limit
         return max(0, min(limit, said.long_limit - sum(record.aged for record in self.records.values())))

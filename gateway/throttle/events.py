@@ -7,7 +7,7 @@ from typing import Literal
 
 from gateway.events import Event
 
-Outcome = Literal["ok", "error", "timeout", "queue_full", "queue_timeout", "cancelled"]
+Outcome = Literal["ok", "error", "timeout", "queue_full", "queue_timeout", "cancelled", "breaker_open"]
 
 
 @dataclass(frozen=True, slots=True)

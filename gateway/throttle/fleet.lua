@@ -60,14 +60,15 @@ end
 
 -- Permits and slots
 
-local function limit_of(lane)
+-- Returns the limit of a lane, and what the budget of long calls leaves it.
+local function limit_and_budget(lane)
   local limit, aged = math.huge, 0
   for _, record in pairs(records) do
     aged = aged + record.aged
     if is_live(record) and record.lanes[lane] then limit = math.min(limit, record.lanes[lane].limit) end
   end
-  if lane ~= said.long_lane or said.long_limit == 0 then return limit end
-  return math.max(0, math.min(limit, said.long_limit - aged))
+  if lane ~= said.long_lane or said.long_limit == 0 then return limit, math.huge end
+  return limit, math.max(0, said.long_limit - aged)
 end
 
 -- Returns the permits of a lane that are out, and the first turn of the others who wait for one, if anybody does.
@@ -89,9 +90,10 @@ local function permits(granting, changed)
   local answers = {}
   for _, lane in ipairs(said.lanes) do
     local name, wants, spare = lane[1], lane[4], lane[5]
-    local place, limit, granted = records[said.replica].lanes[name], limit_of(name), 0
+    local place, granted = records[said.replica].lanes[name], 0
+    local limit, budget = limit_and_budget(name)
     local out, first = out_and_first(name)
-    local room = limit - out
+    local room = math.min(limit, budget) - out
     if granting and wants > 0 and room > 0 and (not first or first > place.turn) then
       granted = first and 1 or math.min(wants, room)
       if granted == wants then
@@ -104,7 +106,7 @@ local function permits(granting, changed)
     place.held = place.held + granted
     if first and room > granted and (granted > 0 or changed[name]) then news = true end
     if changed[name] and wants > granted then news = true end -- what the others keep in reserve is wanted
-    for _, value in ipairs({ granted, first and 1 or 0, limit }) do table.insert(answers, value) end
+    for _, value in ipairs({ granted, (first or room < 0) and 1 or 0, limit }) do table.insert(answers, value) end
   end
   return answers
 end

@@ -80,9 +80,9 @@ class LaneAnswer:
     granted: int
     """Permits that are now held in addition to what was stated."""
     contended: bool
-    """Another live replica waits for a permit."""
+    """Another live replica waits for a permit, or more are out than the limits in force allow: none is to be kept."""
     limit: int
-    """The fleet's concurrency that is in force."""
+    """The fleet's concurrency that is in force, the budget of long calls aside."""
 
 
 @dataclass(frozen=True, slots=True)

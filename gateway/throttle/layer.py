@@ -98,8 +98,6 @@ class ThrottleLayer:
             if passage.limit.expired():
                 raise timed_out() from None
             raise
-        if reply.status in (429, 503):
-            self._heed(lane, reply)
         reply.body = CallBody(
             reply.body,
             self.throttle,
@@ -108,6 +106,8 @@ class ThrottleLayer:
             complete="error" if reply.status >= 500 or reply.failure else "ok",
             empty=exchange.method == "HEAD" or reply.status in (101, 204, 304) or reply.body.length == 0,
         )
+        if reply.status in (429, 503):
+            self._heed(lane, reply)
         return reply
 
     def in_time(self, exchange: Exchange) -> bool:
@@ -161,6 +161,9 @@ class _Passage:
 
 
 def _outcome(error: BaseException, expired: bool) -> Outcome:
-    if expired or (isinstance(error, GatewayError) and error.code == "upstream-timeout"):
+    code = error.code if isinstance(error, GatewayError) else ""
+    if expired or code == "upstream-timeout":
         return "timeout"
+    if code == "breaker-open":
+        return "breaker_open"
     return "error" if isinstance(error, Exception) else "cancelled"

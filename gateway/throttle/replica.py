@@ -109,7 +109,8 @@ class Replica:
         if leaving:
             self.standing = "leaving"
         self._number += 1
-        self._seen = {other: at for other, at in self._seen.items() if now - at <= ABSENT}
+        if self.standing == "shared":  # else nobody has told since who lives
+            self._seen = {other: at for other, at in self._seen.items() if now - at <= ABSENT}
         self._asked, self._stated_as = now, self.standing
         shared = self.standing == "shared"
         for lane in self.schedule.lanes.values():
@@ -256,6 +257,8 @@ class Replica:
     def _share_of(self, lane: Lane) -> int:
         """Return the permits of a lane that are this replica's: an equal part, and one of the rest by its rank."""
         limit = min(lane.limit, self._limits.get(lane.name, lane.limit))
+        if self.long_calls is not None and lane.name == self.long_calls.lane:
+            limit = min(limit, self.long_calls.limit)
         part, rest = divmod(limit, self.fleet)
         return part + (self._rank is not None and self._rank < rest)
 

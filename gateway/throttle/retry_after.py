@@ -29,8 +29,8 @@ def retry_after(headers: Headers, wall_now: float) -> float | None:
         return LONGEST if len(digits) > len(b"600") else min(float(digits), LONGEST)
     try:
         date = parsedate_to_datetime(value.decode("latin-1"))
-    except ValueError:
+        if date.tzinfo is None:  # the form of asctime names no zone, and means UTC
+            date = date.replace(tzinfo=UTC)
+        return min(max(0.0, date.timestamp() - wall_now), LONGEST)
+    except (ValueError, OverflowError):  # also a year or a zone beyond all bounds
         return None
-    if date.tzinfo is None:  # the form of asctime names no zone, and means UTC
-        date = date.replace(tzinfo=UTC)
-    return min(max(0.0, date.timestamp() - wall_now), LONGEST)

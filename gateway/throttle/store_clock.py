@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
+FORGOTTEN: Final = 60.0
+"""Seconds after which small steps that add up to the tolerance are forgotten: a clock that is slewed is set, slowly."""
 DRIFT: Final = 0.0002
 """Seconds a second by which two honest clocks may drift apart (200 ppm)."""
 
@@ -20,11 +22,13 @@ class StoreClock:
     `tolerance` is by how many seconds two observations may exclude each other before the clock counts as set.
     """
 
-    __slots__ = ("_at", "_high", "_low", "tolerance")
+    __slots__ = ("_at", "_high", "_low", "_moved", "tolerance")
 
     def __init__(self, tolerance: float) -> None:
         self.tolerance = tolerance
         self._low = self._high = 0.0
+        self._moved = 0.0
+        """Seconds by which it was set lately."""
         self._at: float | None = None
         """When the bounds were last mended (monotonic s)."""
 
@@ -44,9 +48,13 @@ class StoreClock:
         slack = DRIFT * max(0.0, received - before)
         was_low, was_high = self._low - slack, self._high + slack
         gap = max(low - was_high, was_low - high)
+        self._moved = max(0.0, self._moved - self.tolerance * max(0.0, received - before) / FORGOTTEN)
         if gap > 0:
             self._low, self._high = low, high
-            return gap <= self.tolerance
+            self._moved += gap
+            steady = self._moved <= self.tolerance
+            self._moved = self._moved if steady else 0.0
+            return steady
         self._low, self._high = max(low, was_low), min(high, was_high)
         return True
 

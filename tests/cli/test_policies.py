@@ -167,6 +167,7 @@ def test_the_chart_is_a_file(gateway: Run) -> None:
         (["whmcs", "--trace", "x.csv", "--duration", "1m"], "--duration: goes with --rate; a trace has its own length"),
         (["whmcs", "--trace", "x.csv"], "x.csv: the trace cannot be read: no such file or directory"),
         (["whmcs", "--rate", "0"], "--rate, --duration: must be more than zero"),
+        (["whmcs", "--rate", "1e9"], "--rate, --duration: that is more than 10,000,000 calls"),
         (["whmcs", "--rate", "nan"], "--rate, --duration: must be more than zero"),
         (["whmcs", "--rate", "1", "--duration", "9"], "--duration: a duration needs a number and a unit"),
         (["whmcs", "--rate", "1", "--service", "fast"], "--service: a duration needs a number and a unit"),

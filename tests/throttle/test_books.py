@@ -179,9 +179,19 @@ async def test_calls_that_run_for_long_shrink_the_long_lane(voice: Join) -> None
     lanes = (lane(wants=1), lane(wants=3, name="reports"))
     await first.says(aged=2, **budget)
     answer = await second.says(aged=1, lanes=lanes, **budget)
-    assert answer.lanes == (LaneAnswer(1, False, 3), LaneAnswer(1, False, 1))
-    answer = await second.says("shared", aged=9)
-    assert [heard.limit for heard in answer.lanes] == [3, 0]
+    assert answer.lanes == (LaneAnswer(1, False, 3), LaneAnswer(1, False, 3))
+    answer = await second.says("shared", aged=9, lanes=(lane(), lane(held=1, wants=1, name="reports")))
+    assert [(heard.granted, heard.contended, heard.limit) for heard in answer.lanes] == [(0, False, 3), (0, True, 3)]
+
+
+async def test_where_more_is_out_than_is_allowed_nobody_keeps_what_comes_free(voice: Join) -> None:
+    """given a replica that holds a lane's limit, when another joins with a lower one and wants nothing, then the first
+    hears that its permits are contended."""
+    first, second = voice(A), voice(B)
+    await all_shared(first, second)
+    assert granted(await first.says("shared", lanes=(lane(wants=3),))) == 3
+    await second.says("shared", lanes=(lane(limit=1),))
+    assert (await first.says("shared", lanes=(lane(held=3, wants=1),))).lanes == (LaneAnswer(0, True, 1),)
 
 
 # Slots

@@ -65,6 +65,10 @@ class Replica:
         self.known = tuple(other for other in answer.replicas if other != self.name)
 
 
+UNTIL_OPEN = 2 * SPAN // SECOND + 40
+"""Halves of a second: a span, for which a dead replica may be waited for, and its lease."""
+
+
 class BooksMachine(RuleBasedStateMachine):
     """Replicas come, speak, lose replies, are cut off and killed; the books lose their data."""
 
@@ -130,7 +134,7 @@ class BooksMachine(RuleBasedStateMachine):
     def nobody_waits_for_ever(self) -> None:
         """When all want and hold on to nothing, each is granted something, as soon as nobody dead is waited for."""
         waiting = {replica.name for replica in self.alive}
-        for _ in range(40 + 4 * len(self.alive)):
+        for _ in range(UNTIL_OPEN + 4 * len(self.alive)):
             self.now += SECOND // 2
             for replica in self.alive:
                 if self.speak(replica, wants=2, frees=1):
@@ -140,8 +144,8 @@ class BooksMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.alive)
     @rule()
     def what_the_dead_held_comes_back(self) -> None:
-        """15 s later all permits can be had by the living, when they let go of theirs."""
-        for _ in range(31):
+        """Once it lapsed and the books are open, all permits can be had by the living, when they let go of theirs."""
+        for _ in range(UNTIL_OPEN):
             self.now += SECOND // 2
             for replica in self.alive:
                 self.speak(replica, frees=LIMIT)

@@ -274,16 +274,62 @@ async def test_the_lowest_live_cap_rules_in_a_rollout() -> None:
     await old.stop()
 
 
+@virtual
+async def test_a_lower_limit_of_an_idle_replica_rules_too() -> None:
+    """Given a replica that saturates a lane, when another joins with a lower concurrency and sends nothing, then calls
+    in flight shrink to the lower limit as they end, and stay there."""
+    store, vendor = Store(), Counting(1.0)
+    (busy,) = fleet(store, vendor, 1, replicas=2, cap=2000)
+    await asyncio.sleep(0.5)
+    loop = asyncio.get_running_loop()
+    calls = [loop.create_task(busy.call()) for _ in range(50)]
+    await asyncio.sleep(1.5)
+    assert vendor.flying["default"] == 6
+    lower = [LANES[0], LANES[1] | {"concurrency": 2}]
+    (idle,) = fleet(store, vendor, 1, replicas=2, cap=2000, lanes=lower)
+    await asyncio.sleep(2.5)
+    vendor.peak.clear()
+    await asyncio.sleep(6.0)
+    assert vendor.peak["default"] == 2
+    for task in calls:
+        task.cancel()
+    await stop([busy, idle])
+
+
+@virtual
+async def test_aged_calls_of_one_replica_shrink_the_long_lane_of_another() -> None:
+    """Given a budget of four long calls and a replica that saturates the long lane, when three calls of another lane
+    have aged at another replica, then the long lane shrinks to one, and grows again when they have ended."""
+    store, vendor = Store(), Counting(1.0)
+    lanes = [LANES[0] | {"timeout": "20s"}, LANES[1] | {"timeout": "10s"}]
+    one, other = fleet(store, vendor, 2, cap=2000, lanes=lanes, long_calls={"limit": 4, "after": "1s"})
+    slow = Counting(6.0)
+    other.vendor = slow
+    await asyncio.sleep(0.5)
+    loop = asyncio.get_running_loop()
+    calls = [loop.create_task(one.call("long_running")) for _ in range(40)]
+    await asyncio.sleep(1.5)
+    assert vendor.flying["long_running"] == 3
+    aged = [loop.create_task(other.call()) for _ in range(3)]
+    await asyncio.sleep(4.0)
+    assert vendor.flying["long_running"] == 1
+    await asyncio.gather(*aged)
+    await asyncio.sleep(2.5)
+    assert vendor.flying["long_running"] == 3
+    for task in calls:
+        task.cancel()
+    await stop([one, other])
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     count=st.integers(1, 4),
     delay=st.sampled_from([0.0002, 0.005]),
     answer=st.sampled_from([0.05, 0.4]),
     events=st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), st.floats(0.1, 6.0)), max_size=4),
-    kills=st.lists(st.floats(1.0, 15.0), max_size=1),
 )
 def test_generated_troubles_pass_no_limit(
-    count: int, delay: float, answer: float, events: list[tuple[str, float]], kills: list[float]
+    count: int, delay: float, answer: float, events: list[tuple[str, float]]
 ) -> None:
     """Given any sequence of troubles, when gateways are saturated, then no window is over the cap and no lane over its
     concurrency, and in the end calls are served."""

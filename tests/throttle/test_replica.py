@@ -7,6 +7,7 @@ from typing import Any
 from gateway.throttle.call import Call
 from gateway.throttle.fleet import Answer, LaneAnswer, Statement
 from gateway.throttle.fleet_slots import FleetSlots
+from gateway.throttle.long_calls import LongCalls
 from gateway.throttle.replica import HEARTBEAT, NOTICE, POLL, Replica
 from gateway.throttle.schedule import Schedule
 
@@ -195,7 +196,15 @@ def test_a_replica_that_goes_leaves_nothing() -> None:
 
 
 def test_the_budget_of_long_calls_is_told() -> None:
-    """Given no budget, then none is stated; a replica's own calls that have aged are."""
+    """Given no budget, then none is stated; given one, then it is, with the replica's own calls that have aged."""
     made = replica()
     statement = made.statement(10.0)
     assert (statement.long_lane, statement.long_limit, statement.aged) == ("", 0, 0)
+    made = replica(default=4, reports=4)
+    made.long_calls = LongCalls("reports", 5, 1.0)
+    made.schedule.adapt({"default": 4, "reports": 4}, max_depth=50, max_wait=30.0, long_calls=made.long_calls)
+    made.failed(10.0)
+    call = wait(made, 10.0)
+    assert made.schedule.ask(10.0, call)
+    statement = made.statement(11.5)
+    assert (statement.long_lane, statement.long_limit, statement.aged) == ("reports", 5, 1)

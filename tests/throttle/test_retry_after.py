@@ -32,6 +32,8 @@ NOW = 784111777.0
         (b"\xb2", None),
         (b"Sun, 99 Nov 1994 08:49:37 GMT", None),
         (b"Sun, 06 Nov 99999999 08:49:37 GMT", None),
+        (b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        (b"Mon, 01 Jan 2024 00:00:00 +99999999999999999", None),
         (b"\xff\xfe", None),
     ],
 )

@@ -40,6 +40,17 @@ def test_a_step_beyond_the_tolerance_is_noticed_once(step: float) -> None:
     assert clock.surely_at(502.0 + step) == pytest.approx(12.001, abs=0.002)
 
 
+def test_small_steps_add_up() -> None:
+    """Given a clock that is slewed by small steps, then it is noticed before they come to more than the tolerance."""
+    clock, moved = StoreClock(0.05), 0.0
+    clock.observe(10.0, 10.0, 500.0)
+    for number in range(1, 20):
+        moved += 0.02
+        if not clock.observe(10.0 + number, 10.0 + number, 500.0 + number + moved):
+            break
+    assert moved <= 0.08
+
+
 def test_a_small_step_is_followed() -> None:
     """Given a step within the tolerance, then it is no alarm, and the new bounds count."""
     clock = StoreClock(0.05)
