@@ -12,7 +12,7 @@ from tests.throttle.samples import Recorder, Vendor, busiest, call, idle, layer,
 
 
 @pytest.mark.parametrize(("connect", "answer"), [(0.0, 0.0), (0.0, 0.2), (0.15, 0.2), (0.03, 0.7)])
-def test_six_hundred_calls_at_once_against_three_hundred_a_minute(connect: float, answer: float) -> None:
+def test_case_01_six_hundred_calls_at_once_against_three_hundred_a_minute(connect: float, answer: float) -> None:
     """Given 300 a minute, when 600 calls come at once, then no minute sees more than 300, none is refused, and at least
     95 % of what the window and its guard allow is used, however long connecting and answering take."""
 
@@ -57,7 +57,7 @@ async def test_a_steady_surplus_uses_the_window_and_never_passes_it() -> None:
 
 
 @virtual
-async def test_the_window_holds_across_a_boundary() -> None:
+async def test_case_02_the_window_holds_across_a_boundary() -> None:
     """Given 59 idle seconds, when 300 calls come on each side of the full minute, then any 60 s see at most 300."""
     recorder, vendor = Recorder(), Vendor()
     through = layer(policy(300, "60s"), recorder)
