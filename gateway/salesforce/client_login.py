@@ -16,7 +16,7 @@ from gateway.exchange import Buffered, Exchange, Handler, Reply, header, read_al
 from gateway.peek import peek
 from gateway.salesforce.events import ClientLoginTimedOut
 from gateway.salesforce.expiry import kind_of
-from gateway.salesforce.rewrite import is_soap_login, soap_at, token_answer_at
+from gateway.salesforce.rewrite import soap_at, soap_call, token_answer_at
 
 _START: Final = 64 * 1024
 _LARGEST: Final = 1024 * 1024
@@ -86,7 +86,7 @@ async def _rewrite_for(exchange: Exchange) -> Rewrite | None:
     if kind != "soap":
         return None
     start, exchange.body = await peek(exchange.body, _START)
-    return soap_at if is_soap_login(start) else None
+    return soap_at if soap_call(start) == b"login" else None
 
 
 async def _at_gateway(exchange: Exchange, reply: Reply, rewrite: Rewrite) -> Reply:

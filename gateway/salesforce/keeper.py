@@ -93,15 +93,20 @@ class Keeper:
             self._state.renewed()
             self._asked.set()
 
-    def worked(self, session: Session) -> None:
-        """Note that the vendor has accepted the session."""
-        self._state.worked(session.number)
+    def worked(self, session: Session, kind: str) -> None:
+        """Note that an API of the vendor's has accepted the session."""
+        self._state.worked(session.number, kind)
 
-    def expired(self, session: Session) -> None:
-        """Note that the vendor has refused the session; a login begins, unless there was one since."""
-        if self._state.expired(self._now(), session.number, self._random()):
+    def expired(self, session: Session, kind: str) -> bool:
+        """Note that an API has refused the session; tell whether another one may help.
+
+        Then a login begins, unless there was one since.
+        """
+        verdict = self._state.expired(self._now(), session.number, kind, self._random())
+        if verdict == "ended":
             self._emit(SessionExpired(self._upstream))
             self._asked.set()
+        return verdict != "refused"
 
     async def run(self) -> None:
         """Log in whenever that is due, until cancelled."""

@@ -7,7 +7,7 @@ between lets go of the call, and the outer one has it made once more.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from gateway.codings import decoded, unpacked
 from gateway.errors import GatewayError
@@ -15,7 +15,7 @@ from gateway.exchange import Buffered, Exchange, Handler, Reply, header, without
 from gateway.peek import changed, peek
 from gateway.salesforce.expiry import STATUSES, Kind, expired, kind_of
 from gateway.salesforce.keeper import Keeper
-from gateway.salesforce.rewrite import is_soap_login, soap_with_session, with_session, without_token
+from gateway.salesforce.rewrite import LOGGED_OUT, soap_call, soap_with_session, with_session, without_token
 from gateway.salesforce.session import Session
 
 START: Final = 64 * 1024
@@ -88,26 +88,36 @@ class CredentialsLayer:
         session = self._keeper.current()
         if session is None:
             raise SessionEnded
-        await _put_on(exchange, kind, session)
+        placed = await _put_on(exchange, kind, session)
+        if placed == "logout":
+            return Reply(200, [(b"Content-Type", b"text/xml; charset=utf-8")], Buffered(LOGGED_OUT))
         reply = await forward(exchange)
+        if not placed:  # what the vendor says is about whatever the client sent
+            return reply
         if await _says_expired(kind, reply):
-            self._keeper.expired(session)
-            raise SessionEnded(reply, session.worked)
-        if reply.status != 401:
-            self._keeper.worked(session)
+            worked = kind in session.worked
+            if self._keeper.expired(session, kind):
+                raise SessionEnded(reply, worked)
+        elif reply.status != 401:
+            self._keeper.worked(session, kind)
         return reply
 
 
-async def _put_on(exchange: Exchange, kind: Kind, session: Session) -> None:
+async def _put_on(exchange: Exchange, kind: Kind, session: Session) -> bool | Literal["logout"]:
+    """Put the session on a call; False when it has no place for it, `logout` when it would end the session."""
     exchange.origin = session.origin
     exchange.headers = with_session(exchange.headers, kind, session.token)
     if kind == "identity":
         exchange.target = without_token(exchange.target)
     if kind == "soap" and _readable(exchange):
-        start, body = await peek(exchange.body, START)
-        exchange.body = body
-        if not is_soap_login(start):
-            exchange.body = changed(body, start, soap_with_session(start, session.token))
+        start, exchange.body = await peek(exchange.body, START)
+        if soap_call(start) == b"logout":
+            return "logout"
+        envelope = None if soap_call(start) == b"login" else soap_with_session(start, session.token)
+        if envelope is not None:
+            exchange.body = changed(exchange.body, start, envelope)
+        return envelope is not None
+    return kind != "soap"
 
 
 def _readable(exchange: Exchange) -> bool:

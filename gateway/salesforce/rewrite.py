@@ -15,9 +15,19 @@ from xml.sax.saxutils import escape
 from gateway.exchange import Headers, without
 from gateway.salesforce.expiry import Kind
 
-_SESSION: Final = re.compile(rb"<((?:[\w.-]+:)?sessionId)((?:\s[^<>]*?)?)(?:/>|>[^<]*</\1\s*>)")
+_SESSION: Final = re.compile(
+    rb"<((?:[\w.-]+:)?sessionId)((?:\s[^<>]*?)?)(?:/>|>(?:[^<]|<!\[CDATA\[.*?\]\]>)*</\1\s*>)", re.DOTALL
+)
 _BODY: Final = re.compile(rb"<(?:[\w.-]+:)?Body[\s/>]")
-_LOGIN: Final = re.compile(rb"<(?:[\w.-]+:)?login[\s/>]")
+_CALL: Final = re.compile(
+    rb"<(?:[\w.-]+:)?Body(?:\s[^>]*)?>\s*(?:<!--.*?-->\s*)*<(?:[\w.-]+:)?([\w.-]+)[\s/>]", re.DOTALL
+)
+LOGGED_OUT: Final = (
+    b'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope'
+    b' xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns="urn:partner.soap.sforce.com">'
+    b"<soapenv:Body><logoutResponse/></soapenv:Body></soapenv:Envelope>"
+)
+"""The answer to a client that logs out of a session which is not its own."""
 _SERVER: Final = re.compile(rb"(<(?:[\w.-]+:)?((?:metadataS|s)erverUrl)(?:\s[^<>]*)?>)\s*https?://[^/<\s]*([^<]*)<")
 _CREDENTIALS: Final = frozenset((b"authorization", b"x-sfdc-session"))
 _PARAMETERS: Final = frozenset((b"oauth_token", b"access_token"))
@@ -41,19 +51,21 @@ def without_token(target: bytes) -> bytes:
     return path + mark + b"&".join(kept) if kept else path
 
 
-def soap_with_session(envelope: bytes, token: str) -> bytes:
-    """Return (the beginning of) an envelope with this session in its header; unchanged when it has none there."""
+def soap_with_session(envelope: bytes, token: str) -> bytes | None:
+    """Return (the beginning of) an envelope with this session in its header; None without a place for it there."""
     body = _BODY.search(envelope)
     head = envelope[: body.start()] if body else envelope
     told = escape(token).encode()
-    changed = _SESSION.sub(lambda found: b"<%b%b>%b</%b>" % (found[1], found[2], told, found[1]), head, count=1)
-    return changed + envelope[len(head) :]
+    changed, places = _SESSION.subn(
+        lambda found: b"<%b%b>%b</%b>" % (found[1], found[2], told, found[1]), head, count=1
+    )
+    return changed + envelope[len(head) :] if places else None
 
 
-def is_soap_login(envelope: bytes) -> bool:
-    """Whether (the beginning of) an envelope is a call of `login`, which opens a session."""
-    body = _BODY.search(envelope)
-    return body is not None and _LOGIN.search(envelope, body.end()) is not None
+def soap_call(envelope: bytes) -> bytes:
+    """Return which operation (the beginning of) an envelope calls, such as `login`; nothing when it names none."""
+    call = _CALL.search(envelope)
+    return call[1] if call else b""
 
 
 def soap_at(content: bytes, address: str) -> bytes:

@@ -19,6 +19,10 @@ Failure = Literal["fatal", "rate", "transient", "timeout", "useless"]
 """Told no; too many logins; a reason that may pass; no answer in time; new sessions are refused by the API, too."""
 
 
+Ending = Literal["ended", "known", "refused"]
+"""The session has ended now, or another has taken its place before; or it goes on, and this API does not take it."""
+
+
 class Pause(NamedTuple):
     """Seconds without a login: after the first failure, and at the most. Each further one doubles them."""
 
@@ -34,6 +38,10 @@ PAUSES: Final[dict[Failure, Pause]] = {
     "useless": Pause(5.0, 300.0),
 }
 _PASSING: Final[frozenset[Failure]] = frozenset(("rate", "transient", "timeout"))
+_REFUSED: Final = 2
+"""So many sessions in a row an API may refuse before it is taken for one that takes none of them."""
+_TRIED: Final = 300.0
+"""Seconds after which such an API is believed once more that a session has ended."""
 _USELESS: Final = 3
 """So many sessions in a row, of which none was good for a single call, are no accident."""
 
@@ -48,8 +56,8 @@ class Session:
     """Where its calls go: `https://HOST`."""
     since: float
     """When the login began."""
-    worked: bool = False
-    """Whether the vendor has accepted it for a call."""
+    worked: set[str] = field(default_factory=set)
+    """The kinds of calls for which the vendor has accepted it."""
 
 
 class Wait(NamedTuple):
@@ -79,6 +87,8 @@ class SessionState:
         self._begun: float | None = None
         self._expired = False
         self._useless = 0
+        self._refusals: dict[str, tuple[int, float]] = {}
+        """Of each kind of calls, how many sessions in a row it refused, and when one ended for it last."""
         self._wanted = False
         self._failure: Failure | None = None
         self._failures = 0
@@ -87,11 +97,12 @@ class SessionState:
     def ask(self, now: float) -> Session | Wait | Refused:
         """Return the session for a call, or why there is none.
 
-        A session past its `ttl` is still used while a login fails for a reason that may pass: only the vendor knows
-        whether it has ended.
+        A session past its `ttl` is still used while a login is under way, or fails for a reason that may pass: only
+        the vendor knows whether it has ended.
         """
         session = self.current
-        if session is not None and (now < session.since + self._ttl or self._failure in _PASSING):
+        renewing = self._begun is not None or self._failure in _PASSING
+        if session is not None and (now < session.since + self._ttl or renewing):
             return session
         if self._begun is not None:
             return Wait()
@@ -143,23 +154,30 @@ class SessionState:
         if self._failure == "fatal":
             self._failure, self._failures, self._blocked_until = None, 0, 0.0
 
-    def worked(self, number: int) -> None:
-        """Note that the vendor has accepted a session."""
+    def worked(self, number: int, kind: str) -> None:
+        """Note that the vendor has accepted a session for a call of this kind."""
         if self.current is not None and self.current.number == number:
-            self.current.worked, self._useless = True, 0
+            self.current.worked.add(kind)
+            self._refusals.pop(kind, None)
+            self._useless = 0
 
-    def expired(self, now: float, number: int, chance: float) -> bool:
-        """Note that the vendor has refused a session; tell whether that is news.
+    def expired(self, now: float, number: int, kind: str, chance: float) -> Ending:
+        """Note that the vendor has refused a session for a call of this kind, and return what that means.
 
         A session that worked is replaced at once, and so is one that ended before its first call; but several of those
-        in a row are a fault that no login mends, and logins pause.
+        in a row are a fault that no login mends, and logins pause. An API beside REST that refuses one session after
+        the other takes none of them: it does not end the session of the others.
         """
         if self.current is None or self.current.number != number:
-            return False
+            return "known"
+        refusals, ended = (0, now) if kind in self.current.worked else self._refusals.get(kind, (0, now))
+        if kind != "rest" and refusals >= _REFUSED and now < ended + _TRIED:
+            return "refused"
+        self._refusals[kind] = (refusals + 1, now)
         self._useless = 0 if self.current.worked else self._useless + 1
         self.current = None
         self._expired = True
         if self._useless >= _USELESS and self._begun is None:
             self._failure, self._failures = "useless", self._useless - _USELESS  # the logins between were good
             self.denied(now, "useless", chance)
-        return True
+        return "ended"

@@ -30,7 +30,7 @@ def read_form(content_type: bytes | None, content: bytes) -> Form | None:
     if kind != _MULTIPART or content_type is None:
         return None
     boundaries = _BOUNDARY.findall(content_type)
-    if len(boundaries) != 1:
+    if len(boundaries) != 1 or content_type.lower().count(b"boundary") != 1:  # PHP takes the first, in any word
         raise Unreadable("the form's boundary is not told")
     quoted, token = boundaries[0]
     return read_multipart(content, quoted or token)

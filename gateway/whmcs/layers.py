@@ -140,5 +140,5 @@ class OutcomeLayer:
         reply = await forward(exchange)
         coding = header(reply.headers, b"content-encoding")
         start, reply.body = await peek(reply.body, START, lambda start: decided(decoded(start, coding, START)))
-        reply.failure = failure(decoded(start, coding, START))
+        reply.failure = failure(decoded(start, coding, START), reply.status)
         return reply

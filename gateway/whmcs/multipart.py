@@ -18,9 +18,8 @@ _BLANK: Final = re.compile(rb"\A\r?\n|\r?\n\r?\n")
 """The end of a part's header section."""
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 _DISPOSITION: Final = re.compile(rb"^content-disposition[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
-_PARAMETER: Final = re.compile(
-    rb""";\s*(name|filename)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^;\s]*))""", re.IGNORECASE
-)
+_PARAMETER: Final = re.compile(rb""";\s*([^=;]*)=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^;\s]*))""")
+"""Any parameter, so that none is read out of another's quoted value."""
 _ESCAPED: Final = re.compile(rb"\\(.)")
 
 
@@ -39,11 +38,11 @@ class Multipart:
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the contents of every part that PHP would put into the variable `name`; files are none."""
-        return [_content(part) for part in self.parts if any(variable(one) == name for one in _names(part))]
+        return [_content(part) for part in self.parts if name in map(variable, _names(part, files=False))]
 
     def without_credentials(self) -> Multipart:
         """Return the form without the parts that hold credentials."""
-        kept = tuple(part for part in self.parts if not any(map(is_credential, _names(part))))
+        kept = tuple(part for part in self.parts if not any(map(is_credential, _names(part, files=True))))
         return Multipart(self.boundary, kept, self.preamble, self.epilogue)
 
     def beginning_with(self, pairs: Sequence[tuple[str, str]]) -> Multipart:
@@ -74,7 +73,10 @@ def read_multipart(content: bytes, boundary: bytes) -> Multipart:
     if not found or not found[-1][1]:
         raise Unreadable("the form's boundary is missing, or does not close it")
     parts = tuple(_part(content[one.end() : two.start()]) for one, two in pairwise(found))
-    return Multipart(boundary, parts, content[: found[0].start()], content[found[-1].end() :])
+    before, after = content[: found[0].start()], content[found[-1].end() :]
+    if b"--" + boundary in before or b"--" + boundary in after:  # PHP reads on behind the end
+        raise Unreadable("the form's boundary stands outside of the form")
+    return Multipart(boundary, parts, before, after)
 
 
 def _part(text: bytes) -> bytes:
@@ -84,16 +86,17 @@ def _part(text: bytes) -> bytes:
     return part
 
 
-def _names(part: bytes) -> list[bytes]:
-    """Return every name that the part gives itself; none when it is a file."""
+def _names(part: bytes, *, files: bool) -> list[bytes]:
+    """Return every name that the part gives itself; without `files`, none when it is one."""
     end = _BLANK.search(part)
     assert end is not None
     found: list[bytes] = []
     for disposition in _DISPOSITION.findall(_FOLD.sub(b" ", part[: end.start()])):
         for parameter, quoted, single, token in _PARAMETER.findall(disposition):
-            if parameter.lower() != b"name":
+            if parameter.lower() == b"filename" and not files:
                 return []
-            found.append(_ESCAPED.sub(rb"\1", quoted) or single or token)
+            if parameter.strip().lower() == b"name":
+                found.append(_ESCAPED.sub(rb"\1", quoted) or single or token)
     return found
 
 

@@ -19,6 +19,7 @@ _RESULT: Final = re.compile(
 """The beginning of an answer as WHMCS writes it, in JSON and, for calls without `responsetype=json`, in XML."""
 _MESSAGE: Final = re.compile(rb"""(?:"message"\s*:\s*"|<message>)((?:[^"\\<]|\\.)*)""")
 
+_LOOKED_AT: Final = 4096
 _WORDS: Final[tuple[tuple[str, Failure], ...]] = (
     ("authentication failed", "unauthenticated"),
     ("invalid or missing credentials", "unauthenticated"),
@@ -30,15 +31,25 @@ _WORDS: Final[tuple[tuple[str, Failure], ...]] = (
 def decided(start: bytes) -> bool:
     """Whether the beginning of an answer already tells that it is no failure, or that it tells nothing."""
     text = start.lstrip()
-    return bool(text) and (text[:1] not in b"{<" or _result(text) == b"success")
+    return bool(text) and ((text[:1] not in b"{<" and text[:1] != b"r") or _result(text) == b"success")
 
 
-def failure(start: bytes) -> Failure:
-    """Return what kind of failure an answer is, of which `start` is the beginning."""
+def failure(start: bytes, status: int = 200) -> Failure:
+    """Return what kind of failure an answer is, of which `start` is the beginning.
+
+    Where no `result` is told (403 may have none, and PHP may put warnings before it), the known words are looked for.
+    """
     message = _error(start)
     if message is None:
-        return ""
+        if status not in (401, 403) and (_result(start.lstrip()) is not None or _is_json(start)):
+            return ""
+        text = start[:_LOOKED_AT].decode("utf-8", "replace").lower()
+        return next((kind for words, kind in _WORDS if words in text), "error" if "result=error" in text else "")
     return next((kind for words, kind in _WORDS if message.lower().startswith(words)), "error")
+
+
+def _is_json(start: bytes) -> bool:
+    return start.lstrip()[:1] == b"{"
 
 
 def _error(start: bytes) -> str | None:

@@ -146,12 +146,12 @@ async def test_an_expiry_is_renewed_once_whoever_tells() -> None:
     endpoint = Endpoint()
     async with running(keeper(endpoint, events)) as kept:
         first = await kept.session()
-        kept.worked(first)
+        kept.worked(first, "rest")
         for _ in range(50):
-            kept.expired(first)
+            kept.expired(first, "rest")
         assert kept.current() is None
         second = await kept.session()
-        kept.expired(first)
+        kept.expired(first, "rest")
         await asyncio.sleep(10)
         assert kept.current() == second
     assert len(endpoint.logins) == 2
@@ -167,10 +167,10 @@ async def test_the_same_token_again_is_another_session() -> None:
     endpoint.result = lambda: answer("hush-same")
     async with running(keeper(endpoint)) as kept:
         first = await kept.session()
-        kept.worked(first)
-        kept.expired(first)
+        kept.worked(first, "rest")
+        kept.expired(first, "rest")
         second = await kept.session()
-        kept.expired(first)
+        kept.expired(first, "rest")
         assert (second.token, second.number) == (first.token, 2)
         assert kept.current() == second
 
@@ -182,13 +182,13 @@ async def test_the_instance_may_move() -> None:
     async with running(keeper(endpoint)) as kept:
         first = await kept.session()
         endpoint.origin = "https://acme2.my.salesforce.com"
-        kept.worked(first)
-        kept.expired(first)
+        kept.worked(first, "rest")
+        kept.expired(first, "rest")
         second = await kept.session()
         assert second.origin == "https://acme2.my.salesforce.com"
         endpoint.origin = "https://evil.example"
-        kept.worked(second)
-        kept.expired(second)
+        kept.worked(second, "rest")
+        kept.expired(second, "rest")
         assert (await outcome(kept))[0] == "auth-failed"
 
 
@@ -205,8 +205,8 @@ async def test_credentials_can_be_replaced() -> None:
     async with running(kept):
         session = await kept.session()
         kept.renew(auth(client_secret="hush-other"))
-        kept.worked(session)
-        kept.expired(session)
+        kept.worked(session, "rest")
+        kept.expired(session, "rest")
         await kept.session()
     assert [b"hush-other" in content for content in sent] == [False, True]
 

@@ -319,3 +319,82 @@ async def test_a_client_that_logs_in_by_itself_is_let_through() -> None:
         own = query(target=b"/services/oauth2/token")
         assert await status(road(kept, org), own) == 200
     assert org.calls == [(None, "hush-own")]
+
+
+def soap(envelope: bytes) -> Exchange:
+    return Exchange("POST", b"/services/Soap/u/62.0", [(b"Content-Type", b"text/xml")], Buffered(envelope))
+
+
+@virtual
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        b"<e:Envelope><e:Body><getUserInfo/></e:Body></e:Envelope>",
+        ENVELOPE.decode().encode("utf-16"),
+    ],
+)
+async def test_a_call_without_a_place_for_the_session_ends_it_for_nobody(envelope: bytes) -> None:
+    """Given envelopes that have no place for the session, when Salesforce refuses what the client sent, then its fault
+    is passed on, and no session ends and no login is made for it."""
+    endpoint = Endpoint()
+    org = Org(endpoint)
+
+    async def both(exchange: Exchange) -> Reply:
+        return Reply(500, [], Buffered(SOAP)) if exchange.method == "POST" else await org(exchange)
+
+    async with running(keeper(endpoint)) as kept:
+        handler = road(kept, both)
+        for _ in range(10):
+            assert await status(handler, soap(envelope)) == 500
+            assert await status(handler, query()) == 200
+    assert len(endpoint.logins) == 1
+
+
+@virtual
+async def test_an_api_that_takes_no_session_makes_no_login_storm() -> None:
+    """Given SOAP that refuses every session while REST takes it, when both are called for a minute, then a few logins
+    find that out, SOAP's fault is passed on, and no REST call fails."""
+    endpoint = Endpoint()
+    org = Org(endpoint)
+
+    async def both(exchange: Exchange) -> Reply:
+        return Reply(500, [], Buffered(SOAP)) if exchange.method == "POST" else await org(exchange)
+
+    async with running(keeper(endpoint)) as kept:
+        handler = road(kept, both)
+        for _ in range(60):
+            assert await status(handler, soap(ENVELOPE)) == 500
+            assert await status(handler, query()) == 200
+            await asyncio.sleep(1.0)
+    assert len(endpoint.logins) <= 4
+
+
+@virtual
+async def test_a_clients_logout_ends_its_own_session_only() -> None:
+    """Given a client that logs out over SOAP, then it hears that it has, and Salesforce hears nothing of it."""
+    endpoint = Endpoint()
+    org = Org(endpoint)
+    envelope = (
+        b"<e:Envelope><e:Header><u:SessionHeader><u:sessionId>hush-own</u:sessionId></u:SessionHeader></e:Header>"
+        b"<e:Body><u:logout/></e:Body></e:Envelope>"
+    )
+    async with running(keeper(endpoint)) as kept:
+        handler = road(kept, org)
+        reply = await handler(soap(envelope))
+        assert (reply.status, b"logoutResponse" in b"".join([chunk async for chunk in reply.body])) == (200, True)
+        assert await status(handler, query()) == 200
+    assert len(org.calls) == len(endpoint.logins) == 1
+
+
+@virtual
+async def test_a_call_that_is_made_again_goes_to_the_new_instance() -> None:
+    """Given a session that ended and a login that names another instance, then the call goes there, with its token."""
+    endpoint = Endpoint()
+    org = Org(endpoint)
+    async with running(keeper(endpoint)) as kept:
+        handler = road(kept, org)
+        assert await status(handler, query()) == 200
+        endpoint.good.clear()
+        endpoint.origin = "https://other.my.salesforce.com"
+        assert await status(handler, query()) == 200
+    assert org.calls[1:] == [(ORIGIN, "hush-session-1"), ("https://other.my.salesforce.com", "hush-session-2")]

@@ -37,11 +37,13 @@ def test_renewal_is_due_before_the_end() -> None:
     assert answer.number == 1
 
 
-def test_calls_wait_for_a_late_renewal() -> None:
-    """Past its `ttl` a session is not used while a login is under way."""
+def test_no_call_waits_for_a_late_renewal() -> None:
+    """Past its `ttl` a session is used while a login is under way, so that none waits for it; told no, it is not."""
     state = opened()
     state.begin(700.0)
-    assert isinstance(state.ask(TTL), Wait)
+    assert isinstance(state.ask(TTL + 10.0), Session)
+    state.denied(TTL + 11.0, "fatal", 1.0)
+    assert isinstance(state.ask(TTL + 11.0), Refused)
 
 
 def test_a_session_past_its_ttl_is_used_while_logins_fail_for_a_passing_reason() -> None:
@@ -59,13 +61,13 @@ def test_a_session_past_its_ttl_is_used_while_logins_fail_for_a_passing_reason()
 def test_an_expiry_is_news_once() -> None:
     """Who fails with the current session has a login begun; who failed with an older one does not."""
     state = opened()
-    state.worked(1)
-    assert state.expired(10.0, 1, 0.5)
-    assert not state.expired(10.0, 1, 0.5)
+    state.worked(1, "rest")
+    assert state.expired(10.0, 1, "rest", 0.5) == "ended"
+    assert state.expired(10.0, 1, "rest", 0.5) == "known"
     assert state.due(10.0) == 10.0
     assert state.begin(10.0) == "expired"
     state.granted("t1", "https://a")  # the same token again
-    assert not state.expired(11.0, 1, 0.5)
+    assert state.expired(11.0, 1, "rest", 0.5) == "known"
     assert state.current is not None
     assert state.current.number == 2
 
@@ -112,16 +114,36 @@ def test_sessions_that_never_work_stop_the_logins() -> None:
     state = opened()
     for _ in range(2):
         assert state.current is not None
-        state.expired(1.0, state.current.number, 1.0)
+        state.expired(1.0, state.current.number, "rest", 1.0)
         assert isinstance(state.ask(1.0), Wait)
         state.begin(1.0)
         state.granted("t", "https://a")
     assert state.current is not None
-    state.expired(1.0, state.current.number, 1.0)
+    state.expired(1.0, state.current.number, "rest", 1.0)
     refused = state.ask(1.0)
     assert isinstance(refused, Refused)
     assert refused.failure == "useless"
     assert state.due(1.0) == 6.0
+
+
+def test_an_api_that_takes_no_session_ends_it_for_no_other() -> None:
+    """Given SOAP that refuses one session after the other, whatever REST says, then from the third on its word ends
+    nothing, for five minutes; once it takes a session it is believed as before."""
+    state = opened()
+    for now in (1.0, 2.0):
+        assert state.current is not None
+        assert state.expired(now, state.current.number, "soap", 1.0) == "ended"
+        state.begin(now)
+        state.granted("t", "https://a")
+        state.worked(state.current.number, "rest")
+    number = state.current.number
+    assert state.expired(3.0, number, "soap", 1.0) == "refused"
+    assert isinstance(state.ask(3.0), Session)
+    assert state.expired(2.0 + 300.0, number, "soap", 1.0) == "ended"
+    state.begin(303.0)
+    state.granted("t", "https://a")
+    state.worked(state.current.number, "soap")
+    assert state.expired(304.0, state.current.number, "soap", 1.0) == "ended"
 
 
 class Sessions(RuleBasedStateMachine):
@@ -174,12 +196,12 @@ class Sessions(RuleBasedStateMachine):
     @rule(back=st.integers(0, 3), chance=st.floats(0, 1))
     def session_expires(self, back: int, chance: float) -> None:
         current = self.state.current
-        news = self.state.expired(self.now, self.number - back, chance)
+        news = self.state.expired(self.now, self.number - back, "rest", chance) == "ended"
         assert news == (current is not None and back == 0)
 
     @rule(back=st.integers(0, 1))
     def session_works(self, back: int) -> None:
-        self.state.worked(self.number - back)
+        self.state.worked(self.number - back, "rest")
 
     @invariant()
     def a_session_is_the_last_one(self) -> None:

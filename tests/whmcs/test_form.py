@@ -35,7 +35,13 @@ def test_types(kind: bytes | None, content: bytes, form: Form | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [b"multipart/form-data", b"multipart/form-data; boundary=", b"multipart/form-data; boundary=a; boundary=b"]
+    "kind",
+    [
+        b"multipart/form-data",
+        b"multipart/form-data; boundary=",
+        b"multipart/form-data; boundary=a; boundary=b",
+        b"multipart/form-data; xboundary=a; boundary=b",
+    ],
 )
 def test_a_boundary_that_is_not_told(kind: bytes) -> None:
     """Without one boundary there is no telling where a part ends."""

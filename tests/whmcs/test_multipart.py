@@ -53,12 +53,33 @@ def test_spellings_of_a_name(header: bytes) -> None:
         assert read_multipart(form(header + end + b"hush"), b"b").without_credentials().parts == ()
 
 
-def test_a_file_of_a_credentials_name_stays() -> None:
-    """Files are none of the form's variables."""
+def test_a_file_is_no_variable_and_none_of_a_credentials_name_passes() -> None:
+    """Files are none of the form's variables; one that is called as a credential has no use, and is left out."""
     file = part(b"secret", b"content", b'; filename="a.txt"')
     read = read_multipart(form(file), b"b")
-    assert read.without_credentials() == read
+    assert read.without_credentials().parts == ()
     assert read.values(b"secret") == []
+    other = read_multipart(form(part(b"attachments[]", b"content", b'; filename="a.txt"')), b"b")
+    assert other.without_credentials() == other
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b'form-data; name="action"; x="; filename=y"', b'form-data; filename =x; name="action"'],
+)
+def test_what_only_looks_like_a_file_is_a_variable(header: bytes) -> None:
+    """A file name inside of another parameter's value, or under another spelling, makes no file for PHP."""
+    read = read_multipart(form(b"Content-Disposition: " + header + b"\r\n\r\nAddOrder"), b"b")
+    assert read.values(b"action") == [b"AddOrder"]
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_boundary_outside_of_the_form_is_refused(where: str) -> None:
+    """PHP reads on behind the closing boundary: what hides there would be read by it and not here."""
+    hidden = b"\r\n--b\r\n" + part(b"secret", b"hush") + b"\r\n--b--"
+    good = form(part(b"action", b"GetClients"))
+    with pytest.raises(Unreadable):
+        read_multipart(b"x --b y" + b"\r\n" + good if where == "before" else good + hidden, b"b")
 
 
 def test_line_ends_preamble_and_epilogue() -> None:

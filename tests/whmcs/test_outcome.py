@@ -42,6 +42,24 @@ def test_failures(start: bytes, found: Failure) -> None:
 
 
 @pytest.mark.parametrize(
+    ("start", "status", "found"),
+    [
+        (b'{"message":"Invalid or missing credentials"}', 403, "unauthenticated"),
+        (b'{"message":"Invalid IP 1.2.3.4"}', 403, "refused"),
+        (b"result=error;message=Authentication Failed;", 200, "unauthenticated"),
+        (b"result=error;message=Client Not Found;", 200, "error"),
+        (b'<br />\n<b>Warning</b>: x\n{"result":"error","message":"Authentication Failed"}', 200, "unauthenticated"),
+        (b'{"result":"success","note":"Authentication Failed"}', 200, ""),
+        (b'{"result":"success","note":"Authentication Failed', 200, ""),
+        (b"<html>forbidden</html>", 403, ""),
+    ],
+)
+def test_refusals_that_tell_no_result(start: bytes, status: int, found: str) -> None:
+    """Where no `result` can be read, the words of a refusal are looked for; where one is, nothing else counts."""
+    assert failure(start, status) == found
+
+
+@pytest.mark.parametrize(
     ("start", "enough"),
     [
         (b"", False),
