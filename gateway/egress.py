@@ -172,18 +172,11 @@ def egress(
     clock: Clock = SYSTEM,
 ) -> Handler:
     """Return the way to `vendor` through the layers of `policy` and `frames`; all contents share `room`."""
-    name = policy.upstream
-    breaker = None
+    name, retry, breaker = policy.upstream, [], None
     if policy.breaker is not None:
-        breaker = BreakerLayer(
-            name,
-            policy.breaker,
-            lane_of=lambda exchange: throttle.lane_of(exchange),
-            failed=frames.failed,
-            emit=emit,
-            clock=clock,
-        )
-    retry = []
+        # Late, because a reload changes how lanes are told.
+        lane_of, failed = (lambda exchange: throttle.lane_of(exchange)), frames.failed
+        breaker = BreakerLayer(name, policy.breaker, lane_of=lane_of, failed=failed, emit=emit, clock=clock)
     if policy.retry is not None:
         may_go, may_retry = _may_go(throttle, breaker), frames.may_retry
         retry.append(RetryLayer(name, policy.retry, may_retry=may_retry, may_go=may_go, emit=emit, clock=clock))

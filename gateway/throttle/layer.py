@@ -74,17 +74,7 @@ class ThrottleLayer:
             GatewayError: `queue-full` or `queue-timeout` with the estimated wait, `upstream-timeout`, `shutting-down`.
         """
         lane, timeouts = self.lane_of(exchange), self._timeouts
-        arrived = self._now()
-        try:
-            call = await self.throttle.enter(
-                lane,
-                tenant=self._standing.tenant(exchange),
-                priority=self._standing.priority(exchange),
-                deadline=exchange.queue_deadline,
-            )
-        finally:
-            exchange.queue_seconds += self._now() - arrived
-        exchange.queue_deadline = call.deadline
+        call = await self._enter(lane, exchange)
         timeout = self._timeouts.get(call.lane.name, timeouts[lane])  # it may have been moved, or its lane be gone
         passage = _Passage(self.throttle, call, exchange, timeout, self._now)
         exchange.before_send, exchange.on_unsent = passage.before_send, passage.on_unsent
@@ -109,6 +99,21 @@ class ThrottleLayer:
         if reply.status in (429, 503):
             self._heed(lane, reply)
         return reply
+
+    async def _enter(self, lane: str, exchange: Exchange) -> Call:
+        """Wait for a permit, until the deadline that the exchange's first attempt was given."""
+        arrived = self._now()
+        try:
+            call = await self.throttle.enter(
+                lane,
+                tenant=self._standing.tenant(exchange),
+                priority=self._standing.priority(exchange),
+                deadline=exchange.queue_deadline,
+            )
+        finally:
+            exchange.queue_seconds += self._now() - arrived
+        exchange.queue_deadline = call.deadline
+        return call
 
     def in_time(self, exchange: Exchange) -> bool:
         """Whether another attempt of the exchange might be dispatched before its deadline, for all a pause says."""

@@ -99,7 +99,7 @@ class Schedule:
             ahead = waiting.ahead(tenant, priority) + lane.pending
             if earliest(now, self.window, self.pace, lane, ahead) > deadline:
                 return Rejected("queue-timeout", self.estimate(now, lane, tenant, priority))
-        admissible = not waiting.size and self._admissible(now, lane)
+        admissible = not waiting.size and lane.in_flight < lane.concurrency and self.has_room(now, lane)
         if not admissible and self.depth >= self.max_depth:
             return Rejected("queue-full", self.estimate(now, lane, tenant, priority))
         call = Call(lane, tenant, priority, now + AGEING[priority] * self.max_wait, deadline)
@@ -212,7 +212,7 @@ class Schedule:
         while self.depth and len(admitted) > before:
             before = len(admitted)
             for lane in self.lanes.values():
-                if lane.waiting.size and self._admissible(now, lane):
+                if lane.waiting.size and lane.in_flight < lane.concurrency and self.has_room(now, lane):
                     call = lane.waiting.pop()
                     self.depth -= 1
                     self._admit(call)
@@ -248,8 +248,10 @@ class Schedule:
             when, window = min(when, self.ready.resumes(now)), self.ready.first(now) is not None
         for lane in self.lanes.values():
             if lane.waiting.size and lane.in_flight < lane.concurrency:
-                window = window or lane.paused_until <= now
-                when = min(when, lane.paused_until) if lane.paused_until > now else when
+                if lane.paused_until > now:
+                    when = min(when, lane.paused_until)
+                else:
+                    window = True
         if window and (free := self.window.next_free(now)) is not None:
             when = min(when, free)
         return when if when < inf else None
@@ -258,9 +260,6 @@ class Schedule:
         """Return the seconds that a call arriving in `lane` would wait, as things stand."""
         before = lane.waiting.ahead(tenant, priority)
         return expected_wait(now, lane, before, self.lanes.values(), self.window, self.pace)
-
-    def _admissible(self, now: float, lane: Lane) -> bool:
-        return lane.in_flight < lane.concurrency and self.has_room(now, lane)
 
     def has_room(self, now: float, lane: Lane) -> bool:
         """Return whether, its permits aside, the next call of a lane may be admitted."""

@@ -169,21 +169,27 @@ def take_over(
         return SUPERSEDED
     if ttl != NO_EXPIRY and ttl <= 0:
         return EXPIRED
-    left = 1000 * policy.refresh_ttl if ttl == NO_EXPIRY else ttl
-    expires = (now + left) // 1000
-    created = min(now, family.created_ms if family.created_ms is not None else now)
-    auth_time = min(now // 1000, max(created // 1000, expires - policy.session_ttl))
-    rotated = created if ttl == NO_EXPIRY else max(created, min(now, now + left - 1000 * policy.refresh_ttl))
+    rotated, auth_time, expires = _times(family, ttl, now, policy)
     return TakeOver(
         name=name_of(token.family),
         mark=mark_of(token.digest),
         rotated_ms=rotated,
         auth_time=auth_time,
-        expires=min(expires, auth_time + policy.session_ttl),
-        began=0 if family.created_ms is None else created // 1000,
+        expires=expires,
+        began=0 if family.created_ms is None else min(now, family.created_ms) // 1000,
         own=own_of(token.digest),
         note=f" {family.device}",
     )
+
+
+def _times(family: OldFamily, ttl: int, now: int, policy: Policy) -> tuple[int, int, int]:
+    """Return when a family was rotated (ms), when its user logged in and when its token ends (s), see `take_over`."""
+    left = 1000 * policy.refresh_ttl if ttl == NO_EXPIRY else ttl
+    expires = (now + left) // 1000
+    created = min(now, family.created_ms if family.created_ms is not None else now)
+    auth_time = min(now // 1000, max(created // 1000, expires - policy.session_ttl))
+    rotated = created if ttl == NO_EXPIRY else max(created, min(now, now + left - 1000 * policy.refresh_ttl))
+    return rotated, auth_time, min(expires, auth_time + policy.session_ttl)
 
 
 def is_taken_over(records: Mapping[str, Record], old_family: str, digest: str) -> bool:

@@ -321,6 +321,16 @@ async def test_a_client_that_logs_in_by_itself_is_let_through() -> None:
     assert org.calls == [(None, "hush-own")]
 
 
+def refusing_soap(endpoint: Endpoint) -> Handler:
+    """Return an org whose REST API takes good sessions, and whose SOAP API takes none."""
+    org = Org(endpoint)
+
+    async def answer(exchange: Exchange) -> Reply:
+        return Reply(500, [], Buffered(SOAP)) if exchange.method == "POST" else await org(exchange)
+
+    return answer
+
+
 def soap(envelope: bytes) -> Exchange:
     return Exchange("POST", b"/services/Soap/u/62.0", [(b"Content-Type", b"text/xml")], Buffered(envelope))
 
@@ -337,13 +347,8 @@ async def test_a_call_without_a_place_for_the_session_ends_it_for_nobody(envelop
     """Given envelopes that have no place for the session, when Salesforce refuses what the client sent, then its fault
     is passed on, and no session ends and no login is made for it."""
     endpoint = Endpoint()
-    org = Org(endpoint)
-
-    async def both(exchange: Exchange) -> Reply:
-        return Reply(500, [], Buffered(SOAP)) if exchange.method == "POST" else await org(exchange)
-
     async with running(keeper(endpoint)) as kept:
-        handler = road(kept, both)
+        handler = road(kept, refusing_soap(endpoint))
         for _ in range(10):
             assert await status(handler, soap(envelope)) == 500
             assert await status(handler, query()) == 200
@@ -355,13 +360,8 @@ async def test_an_api_that_takes_no_session_makes_no_login_storm() -> None:
     """Given SOAP that refuses every session while REST takes it, when both are called for a minute, then a few logins
     find that out, SOAP's fault is passed on, and no REST call fails."""
     endpoint = Endpoint()
-    org = Org(endpoint)
-
-    async def both(exchange: Exchange) -> Reply:
-        return Reply(500, [], Buffered(SOAP)) if exchange.method == "POST" else await org(exchange)
-
     async with running(keeper(endpoint)) as kept:
-        handler = road(kept, both)
+        handler = road(kept, refusing_soap(endpoint))
         for _ in range(60):
             assert await status(handler, soap(ENVELOPE)) == 500
             assert await status(handler, query()) == 200

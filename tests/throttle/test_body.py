@@ -157,7 +157,7 @@ def test_an_answer_without_content_need_not_be_read(method: str, status: int) ->
     """An answer that cannot have content is complete when it is closed unread."""
 
     @virtual
-    async def test() -> None:
+    async def scenario() -> None:
         through, vendor, recorder = streaming(Stream())
         vendor.status = status
         reply = await through.handle(Exchange(method, b"/", []), vendor)
@@ -166,4 +166,4 @@ def test_an_answer_without_content_need_not_be_read(method: str, status: int) ->
         assert recorder.outcomes == ["ok"]
         assert idle(through)
 
-    test()
+    scenario()

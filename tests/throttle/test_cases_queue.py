@@ -101,7 +101,7 @@ async def test_case_06_a_waiter_disconnects() -> None:
 
 @virtual
 async def test_case_07_a_running_calls_client_disconnects() -> None:
-    """given a running call / when its client goes away / then its permit is free, once."""
+    """given a running call / when its client goes away / then its permit is free, once, and its slot stays spent."""
     recorder, vendor = Recorder(), Vendor(answer=60.0)
     through = layer(policy(concurrency=1), recorder)
     task = asyncio.get_running_loop().create_task(call(through, vendor))

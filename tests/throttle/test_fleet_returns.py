@@ -53,7 +53,7 @@ def test_case_16_whoever_is_back_first_waits_for_the_others(away: float, empty: 
     meanwhile, then no window is over the cap: the first takes nothing until the others have told or a window passed.
     """
 
-    async def test() -> None:
+    async def scenario() -> None:
         store, vendor = Store(), Counting(0.2)
         gateways, doors = fleet(store, vendor, 3)
         async with asyncio.TaskGroup() as group:
@@ -77,4 +77,4 @@ def test_case_16_whoever_is_back_first_waits_for_the_others(away: float, empty: 
             await gateway.stop()
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(test())
+        runner.run(scenario())

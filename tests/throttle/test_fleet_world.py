@@ -95,7 +95,7 @@ def test_case_13_saturated_gateways_share_the_cap_and_use_it(count: int) -> None
     its concurrency, and at least 95 % of what the guard allows is used, by all of them alike."""
 
     @virtual
-    async def test() -> None:
+    async def scenario() -> None:
         store, vendor = Store(), Counting(0.2)
         gateways = fleet(store, vendor, count)
         began = now()
@@ -107,7 +107,7 @@ def test_case_13_saturated_gateways_share_the_cap_and_use_it(count: int) -> None
         assert min(served) >= 0.8 * max(served)
         await stop(gateways)
 
-    test()
+    scenario()
 
 
 Event = Callable[[Store], Awaitable[None]]
@@ -159,7 +159,7 @@ def test_cases_15_to_18_the_limits_hold_whatever_happens_to_the_books(name: str,
     set, then no limit is ever passed, calls are served all the while, and in the end the cap is used again."""
 
     @virtual
-    async def test() -> None:
+    async def scenario() -> None:
         store, vendor = Store(), Counting(0.2)
         gateways = fleet(store, vendor, count)
         async with asyncio.TaskGroup() as group:
@@ -179,7 +179,7 @@ def test_cases_15_to_18_the_limits_hold_whatever_happens_to_the_books(name: str,
         assert len(late) >= 0.95 * CAP * 13.0 / (PER + GUARD)
         await stop(gateways)
 
-    test()
+    scenario()
 
 
 @virtual
@@ -334,7 +334,7 @@ def test_generated_troubles_pass_no_limit(
     """Given any sequence of troubles, when gateways are saturated, then no window is over the cap and no lane over its
     concurrency, and in the end calls are served."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         store, vendor = Store(delay), Counting(answer)
         gateways = fleet(store, vendor, count)
         async with asyncio.TaskGroup() as group:
@@ -349,4 +349,4 @@ def test_generated_troubles_pass_no_limit(
         await stop(gateways)
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(test())
+        runner.run(scenario())

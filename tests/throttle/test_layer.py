@@ -177,19 +177,6 @@ async def test_a_waiter_that_disconnects_costs_nothing() -> None:
 
 
 @virtual
-async def test_a_running_calls_client_that_disconnects_frees_the_permit_once() -> None:
-    """Given a call at the vendor, when its client goes away, then its permit is free once, and its slot stays spent."""
-    recorder, vendor = Recorder(), Vendor(answer=60.0)
-    through = layer(policy(concurrency=1), recorder)
-    task = asyncio.get_running_loop().create_task(call(through, vendor))
-    await settle()
-    task.cancel()
-    await asyncio.wait([task])
-    assert recorder.outcomes == ["cancelled"]
-    assert idle(through, used=1)
-
-
-@virtual
 async def test_long_calls_do_not_hold_up_short_ones() -> None:
     """Given 23 long calls on 22 permits, when a short one comes, then it runs at once, and the 23rd long one waits."""
     through, vendor = layer(policy(600, lanes=two_lanes(), queue={"max_wait": "10m"}), Recorder()), Vendor(answer=300.0)
@@ -286,7 +273,7 @@ def test_the_outcome_of_a_call(status: int, error: Exception | Failure | None, o
     when that is what it was."""
 
     @virtual
-    async def test() -> None:
+    async def scenario() -> None:
         async def answering(exchange: Exchange) -> Reply:
             reply = await vendor(exchange)
             if isinstance(error, Exception):
@@ -301,7 +288,7 @@ def test_the_outcome_of_a_call(status: int, error: Exception | Failure | None, o
         assert recorder.outcomes == [outcome]
         assert idle(through, used=1)
 
-    test()
+    scenario()
 
 
 @virtual

@@ -17,7 +17,7 @@ def test_case_01_six_hundred_calls_at_once_against_three_hundred_a_minute(connec
     95 % of what the window and its guard allow is used, however long connecting and answering take."""
 
     @virtual
-    async def test() -> None:
+    async def scenario() -> None:
         recorder, vendor, began = Recorder(), Vendor(connect, answer), now()
         through = layer(policy(300, "60s"), recorder)
         assert await together(600, lambda: call(through, vendor)) == [b"answer"] * 600
@@ -29,7 +29,7 @@ def test_case_01_six_hundred_calls_at_once_against_three_hundred_a_minute(connec
         assert recorder.outcomes == ["ok"] * 600
         assert idle(through)
 
-    test()
+    scenario()
 
 
 @virtual

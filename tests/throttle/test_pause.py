@@ -40,7 +40,7 @@ def test_case_23_the_lane_pauses_with_jitter(status: int, form: str, part: float
     a little later than the other, and other lanes go on."""
 
     @virtual
-    async def test() -> None:
+    async def scenario() -> None:
         lanes = [{"name": "long", "match": [{"header": {"X": "y"}}], "concurrency": 2, "timeout": "600s"}]
         lanes.append({"name": "default", "concurrency": 2, "timeout": "600s"})
         vendor, clock = Vendor(), LoopClock()
@@ -56,7 +56,7 @@ def test_case_23_the_lane_pauses_with_jitter(status: int, form: str, part: float
         assert [time - began for time in vendor.writes[2:]] == pytest.approx([expected] * 4, abs=0.01)
         assert idle(through)
 
-    test()
+    scenario()
 
 
 @virtual
@@ -78,7 +78,7 @@ def test_other_answers_pause_nothing(status: int, value: bytes) -> None:
     """Only 429 and 503 are read, and what makes no sense or asks for no time changes nothing."""
 
     @virtual
-    async def test() -> None:
+    async def scenario() -> None:
         vendor = Vendor()
         through = layer(policy(), Recorder())
         began = now()
@@ -86,7 +86,7 @@ def test_other_answers_pause_nothing(status: int, value: bytes) -> None:
         await call(through, vendor)
         assert now() == began
 
-    test()
+    scenario()
 
 
 @virtual
