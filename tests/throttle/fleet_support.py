@@ -81,10 +81,25 @@ class Store:
         self.away = False
 
 
-class Gateway:
-    """One replica, with its throttle running."""
+class PodClock(LoopClock):
+    """The clock of a pod that is `ahead` seconds ahead of the loop's, in both of its readings."""
 
-    def __init__(self, store: Store, vendor: Vendor, **changes: Any) -> None:
+    def __init__(self, ahead: float) -> None:
+        super().__init__()
+        self.ahead = ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    def wall(self) -> float:
+        return super().wall() + self.ahead
+
+
+class Gateway:
+    """One replica, with its throttle running; its pod's clock is `ahead` of the others'."""
+
+    def __init__(self, store: Store, vendor: Vendor, *, ahead: float = 0.0, **changes: Any) -> None:
+        clock = PodClock(ahead)
         self.recorder = Recorder()
         self.vendor = vendor
         settings = policy(**changes)
@@ -98,8 +113,8 @@ class Gateway:
             settings,
             lane_of=lane_of,
             emit=self.recorder,
-            clock=LoopClock(),
-            sharing=Sharing(settings, store, store.listen, LoopClock()),
+            clock=clock,
+            sharing=Sharing(settings, store, store.listen, clock),
         )
         self._running: asyncio.Task[None] | None = None
 

@@ -183,6 +183,28 @@ def test_cases_15_to_18_the_limits_hold_whatever_happens_to_the_books(name: str,
 
 
 @virtual
+async def test_case_17_the_clocks_of_pods_take_no_part() -> None:
+    """Given three pods whose clocks are 5 s apart, and a Redis that goes and comes back, when all are saturated, then
+    no limit is passed, and the cap is used: the store's clock decides."""
+    store, vendor = Store(), Counting(0.2)
+    settings = {
+        "cap": CAP, "per": f"{PER:g}s", "lanes": LANES, "replicas": 3, "scope": "fleet",
+        "queue": {"max_depth": 60, "max_wait": "30s"},
+    }  # fmt: skip
+    gateways = [Gateway(store, vendor, ahead=ahead, **settings) for ahead in (-5.0, 0.0, 5.0)]
+    for gateway in gateways:
+        gateway.start()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(offer(gateways, 30.0))
+        await asyncio.sleep(8.0)
+        await _away(store)
+    held(vendor)
+    late = [at for at in vendor.writes if 16.0 <= at - 1000.0 < 29.0]
+    assert len(late) >= 0.95 * CAP * 13.0 / (PER + GUARD)
+    await stop(gateways)
+
+
+@virtual
 async def test_case_14_a_killed_gateways_permits_are_back_within_the_lease() -> None:
     """Given a gateway that is killed while it holds all permits of a lane, then another has them within 15 s."""
     store, vendor = Store(), Counting(1000.0)
